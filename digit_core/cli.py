@@ -1,0 +1,256 @@
+"""The command line: `python -m digit_core COMMAND`. Exit codes: 0 done, 1 failed with a sentence, 2 wrong usage."""
+
+import csv
+import dataclasses
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import numpy as np
+
+from digit_core import runs
+from digit_core.classifier import Classifier, load_classifier
+from digit_core.datasets import load_mnist, read_drawings, read_picture_file
+from digit_core.errors import DataUnavailable, DigitError
+from digit_core.evaluation import evaluate as compare
+from digit_core.model_store import STARTER_IDS, list_models, to_json, write_file
+from digit_core.preprocessing import preprocess
+from digit_core.settings import Settings, read_settings
+from digit_core.types import TrainConfig, TrainEvent
+
+CHUNK = 256  # drawings classified at once
+SETTINGS_HELP = {
+    "architecture": "ann: dense, cnn: convolutional.",
+    "dataset": "mnist, synthetic (drawn by the program) or mnist+synthetic.",
+    "epochs": "Times through the training images.",
+    "batch_size": "Images per step.",
+    "learning_rate": "The peak of the schedule.",
+    "schedule": "How the learning rate moves.",
+    "optimizer": "What follows the gradient.",
+    "hidden_units": "ANN: units of each hidden layer, like 512,512.",
+    "filters": "CNN: filters of each block, like 16,32,64.",
+    "batch_norm": "Normalise each layer over the batch.",
+    "dense_units": "CNN: units before the output, 0 for none.",
+    "dropout": "Share of units left out while training.",
+    "augment": "Turn, stretch, slant, shift, thicken and thin the images.",
+    "validation_fraction": "Share of the training images held out.",
+    "early_stopping": "Epochs without a better validation loss, 0 for off.",
+    "time_budget_s": "Seconds of training, 0 for no limit.",
+    "seed": "Decides weights, order and augmentation.",
+}
+
+
+class Numbers(click.ParamType[tuple[int, ...]]):
+    """Whole numbers with commas between them -> tuple."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of whole numbers like 16,32,64.", param, ctx)
+
+
+class Door(click.Group):
+    """Tells a DigitError as one sentence on standard error, and exits with 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DigitError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=Door)
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Read hand-drawn digits, and train the networks that do."""
+    ctx.obj = read_settings()
+
+
+def config_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add an option for each training setting."""
+    for field in reversed(dataclasses.fields(TrainConfig)):
+        if field.name in SETTINGS_HELP:
+            flag = "--" + field.name.replace("_", "-")
+            choices = [choice for choice in get_args(field.type) if isinstance(choice, str)]
+            kind: Any = click.Choice(choices) if choices else Numbers() if isinstance(field.default, tuple) else None
+            names = f"{flag}/--no-{flag[2:]}" if isinstance(field.default, bool) else flag
+            shown = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else True
+            option = click.option(
+                names, type=kind, default=field.default, show_default=shown, help=SETTINGS_HELP[field.name]
+            )
+            command = option(command)
+    return command
+
+
+@main.command()
+@config_options
+@click.option("--id", "run_id", help="Id of the run and its model; the time of day if left out.")
+@click.option("--resume", metavar="RUN_ID", help="Go on with a run that was created, with its own settings.")
+@click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
+@click.pass_obj
+def train(settings: Settings, /, run_id: str | None, resume: str | None, as_json: bool, **values: Any) -> None:
+    """Train a model. Example: train --architecture cnn --dataset mnist --epochs 5"""
+    run_id = resume or runs.create_run(TrainConfig(**values), settings, run_id)
+    runs.execute_run(
+        run_id, settings, (lambda event: _echo_json(dataclasses.asdict(event))) if as_json else _echo_event
+    )
+    if not as_json:
+        click.echo(f"Run {run_id}")
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", "model_id", default=STARTER_IDS[0], show_default=True, help="Id of the model that reads.")
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON per picture.")
+@click.pass_obj
+def predict(settings: Settings, /, files: tuple[Path, ...], model_id: str, as_json: bool) -> None:
+    """Read pictures, a line each. Example: predict seven.png"""
+    classifier = load_classifier(model_id, settings)
+    failed = False
+    for file in files:
+        try:
+            prediction = classifier.predict(preprocess(read_picture_file(file)))
+        except DigitError as error:
+            failed = True
+            if as_json:
+                _echo_json({"file": str(file), "error": str(error)})
+            else:
+                click.echo(f"{file}: {error}", err=True)
+            continue
+        if as_json:
+            answer = dataclasses.asdict(prediction) | {"probabilities": prediction.probabilities.tolist()}
+            answer["model"] = answer.pop("model_id")
+            _echo_json({"file": str(file)} | {name: value for name, value in answer.items() if name != "image"})
+        else:
+            click.echo(f"{file}: {prediction.digit} ({100 * prediction.confidence:.1f} %)")
+    if failed:
+        raise SystemExit(1)
+
+
+@main.command()
+@click.option("--model", "model_id", default=STARTER_IDS[0], show_default=True, help="Id of the model that reads.")
+@click.option("--data", required=True, help="mnist, a folder 0/ ... 9/ of pictures, a .npz or a .jsonl[.gz] file.")
+@click.option(
+    "--predictions", type=click.Path(dir_okay=False, path_type=Path), help="Write each answer to this CSV file."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def evaluate(settings: Settings, /, model_id: str, data: str, predictions: Path | None, as_json: bool) -> None:
+    """Measure a model. Example: evaluate --model cnn --data mnist"""
+    classifier = load_classifier(model_id, settings)
+    if data == "mnist":
+        mnist = load_mnist(settings)
+        labels: list[int | None] = mnist.y_test.tolist()
+        probabilities = classifier.predict_probabilities(mnist.x_test)
+    else:
+        labels, probabilities = _read_all(classifier, Path(data))
+    if predictions:
+        write_file(predictions, _to_csv(labels, probabilities))
+    report = _score(labels, probabilities, data)
+    if as_json:
+        _echo_json({"model": model_id} | report)
+        return
+    click.echo(
+        f"{model_id} on {data}: {100 * report['accuracy']:.2f} % of {report['n']:,} right, "
+        f"loss {report['loss']:.4f} nats, ECE {100 * report['ece']:.2f} %"
+    )
+
+
+@main.group()
+def models() -> None:
+    """The stored models."""
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def models_list(settings: Settings, /, as_json: bool) -> None:
+    """List the models, a line each."""
+    infos = list_models(settings)
+    if as_json:
+        _echo_json({"models": [json.loads(to_json(info)) for info in infos]})
+        return
+    for info in infos:
+        click.echo(
+            f"{info.model_id:24} {info.architecture}  {info.parameters:>9,} weights  {info.size_bytes / 1e6:4.1f} MB  "
+            f"{100 * info.test_accuracy:.2f} % right on the test images of {info.dataset}"
+        )
+
+
+def _read_all(classifier: Classifier, path: Path) -> tuple[list[int | None], np.ndarray]:
+    """Labels and probabilities `(N, 10)` of a file's drawings; NaN for a drawing that cannot be read."""
+    labels: list[int | None] = []
+    images: list[np.ndarray] = []
+    answers = [np.empty((0, 10), np.float32)]
+    unread: list[int] = []
+
+    def classify() -> None:
+        answers.append(classifier.predict_probabilities(np.array(images).reshape(-1, 28, 28)))
+        images.clear()
+
+    for label, drawing in read_drawings(path):
+        try:
+            if isinstance(drawing, DigitError):
+                raise drawing
+            images.append(preprocess(drawing))
+        except DigitError:
+            unread.append(len(labels))
+            images.append(np.zeros((28, 28), np.uint8))
+        labels.append(label)
+        if len(images) == CHUNK:
+            classify()
+    classify()
+    probabilities = np.concatenate(answers)
+    probabilities[unread] = np.nan
+    return labels, probabilities
+
+
+def _score(labels: list[int | None], probabilities: np.ndarray, data: str) -> dict[str, Any]:
+    """Accuracy over all labelled drawings, one that could not be read being wrong; the rest over those that were."""
+    labelled = np.array([label is not None for label in labels], bool)
+    read = labelled & ~np.isnan(probabilities).any(axis=1)
+    if not read.any():
+        raise DataUnavailable(f"No labelled drawing in {data} could be read. Check what it holds.")
+    evaluation = compare(np.array([labels[i] for i in np.flatnonzero(read)]), probabilities[read])
+    return {
+        "n": int(labelled.sum()),
+        "accuracy": evaluation.accuracy * float(read.sum() / labelled.sum()),
+        "loss": evaluation.loss,
+        "ece": evaluation.ece,
+        "confusion_matrix": evaluation.confusion_matrix.tolist(),
+    }
+
+
+def _to_csv(labels: list[int | None], probabilities: np.ndarray) -> bytes:
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["index", "label", "digit", "confidence", "digit_score", "is_digit"])
+    for index, (label, row) in enumerate(zip(labels, probabilities, strict=True)):
+        confidence = f"{row.max():.6f}"
+        answer = ["", "", "", ""] if np.isnan(row).any() else [int(row.argmax()), confidence, confidence, True]
+        writer.writerow([index, label, *answer])
+    return table.getvalue().encode()
+
+
+def _echo_event(event: TrainEvent) -> None:
+    on_screen = sys.stdout.isatty()
+    if event.kind == "batch" and not on_screen:
+        return
+    values = "  ".join(f"{name} {value:.4f}" for name, value in event.metrics.items())
+    left = "" if event.eta_s is None else f"  {event.eta_s:.0f} s left"
+    line = f"{event.kind} {event.epoch or ''} {values}{left} {event.message}"
+    click.echo(f"\r{line}\x1b[K" if on_screen else line, nl=event.kind != "batch")
+
+
+def _echo_json(value: Any) -> None:
+    click.echo(json.dumps(value))

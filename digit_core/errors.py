@@ -1,0 +1,55 @@
+"""What can go wrong that a person can mend.
+
+DigitError
+├── UnreadableInput        a picture, a drawing or a file that cannot be read
+│   └── TooLarge           … because it is larger than allowed
+├── EmptyDrawing           nothing, or nothing but ink
+├── DataUnavailable        a data set that is not on this machine and cannot be fetched
+├── ModelUnavailable       a model that is missing, damaged or already there
+├── InvalidConfig          a training setting outside its range
+├── TrainingUnavailable    TensorFlow cannot be used on this machine
+├── StorageFailed          a disk that is full or cannot be written
+└── FeedbackUnavailable    the feedback database cannot be used
+
+Each message says what came and what to do. Doors (page, API, command line) catch `DigitError`, once; bugs pass.
+"""
+
+
+class DigitError(Exception):
+    """An expected failure, told in a sentence."""
+
+
+class UnreadableInput(DigitError):
+    """The input is not what it should be."""
+
+
+class TooLarge(UnreadableInput):
+    """The input is larger than allowed."""
+
+
+class EmptyDrawing(DigitError):
+    """There is no ink, or nothing but ink."""
+
+
+class DataUnavailable(DigitError):
+    """A data set is missing, damaged or out of reach."""
+
+
+class ModelUnavailable(DigitError):
+    """A model is missing, damaged, or its name is taken."""
+
+
+class InvalidConfig(DigitError):
+    """A training setting is outside its range."""
+
+
+class TrainingUnavailable(DigitError):
+    """TensorFlow cannot be used here."""
+
+
+class StorageFailed(DigitError):
+    """A file could not be written."""
+
+
+class FeedbackUnavailable(DigitError):
+    """The feedback database cannot be used."""

@@ -1,0 +1,193 @@
+"""Models on disk: a folder each, named by the model's id.
+
+`model.keras` is for training, `model.tflite` for serving, `metadata.json` is written last: a folder without it is no
+model. Every file is written whole or not at all, and read back only if its SHA-256 is the one in the metadata. The
+starters `ann` and `cnn` are always read from the checkout, other models from `Settings.models`.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed
+from digit_core.settings import STARTERS, Settings
+from digit_core.types import Evaluation, ModelInfo, TrainConfig
+
+STARTER_IDS = ("cnn", "ann")
+METADATA = "metadata.json"
+NETWORK_FILES = ("model.keras", "model.tflite")
+MAX_FILE_BYTES = 200 * 2**20
+
+
+def list_models(settings: Settings) -> list[ModelInfo]:
+    """Return the models that can serve: the starters, then the others, newest first; damaged ones are left out."""
+    folders = [STARTERS / model_id for model_id in STARTER_IDS]
+    with contextlib.suppress(FileNotFoundError):
+        folders += [folder for folder in settings.models.iterdir() if folder.name not in STARTER_IDS]
+    infos = []
+    for folder in folders:
+        with contextlib.suppress(ModelUnavailable):
+            infos.append(_read_info(folder))
+    rank = {model_id: place for place, model_id in enumerate(STARTER_IDS)}
+    return sorted(infos, key=lambda info: (rank.get(info.model_id, len(rank)), -info.created_at.timestamp()))
+
+
+def load_info(model_id: str, settings: Settings) -> ModelInfo:
+    """Read what is known of a model. Raises ModelUnavailable when there is none of that id, or it is damaged."""
+    return _read_info(model_folder(model_id, settings))
+
+
+def model_folder(model_id: str, settings: Settings) -> Path:
+    """Return the folder of a model or run, which need not exist. Raises ModelUnavailable for an id that is no name."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", model_id):
+        raise ModelUnavailable(f"{model_id!r} is no model id. Use small letters, digits, '-' and '_', at most 64.")
+    starter = STARTERS / model_id
+    return starter if model_id in STARTER_IDS and (starter / METADATA).exists() else settings.models / model_id
+
+
+def read_model_file(info: ModelInfo, name: str, settings: Settings) -> bytes:
+    """Read one of a model's files. Raises ModelUnavailable when it is missing or not the one that was stored."""
+    path = model_folder(info.model_id, settings) / name
+    try:
+        content = path.read_bytes() if path.stat().st_size <= MAX_FILE_BYTES else b""
+    except OSError:
+        raise ModelUnavailable(f"Model {info.model_id} has no readable {name}. Train it again or restore it.") from None
+    if hashlib.sha256(content).hexdigest() != info.sha256.get(name):
+        raise ModelUnavailable(
+            f"{name} of model {info.model_id} was changed after training. Restore it or train again."
+        )
+    return content
+
+
+def save_network(network: Any, folder: Path) -> None:
+    """Write a Keras model as `model.keras`, without its optimizer, and as `model.tflite`."""
+    with _storing(folder), tempfile.TemporaryDirectory(dir=folder, prefix="export-") as scratch:
+        network.compile()
+        paths = [Path(scratch) / name for name in NETWORK_FILES]
+        network.save(paths[0])
+        network.export(paths[1], format="litert", verbose=False)
+        for path in paths:
+            path.replace(folder / path.name)
+
+
+def save_model(
+    folder: Path,
+    config: TrainConfig,
+    parameters: int,
+    train_metrics: dict[str, float],
+    evaluation: Evaluation,
+    calibration: dict[str, float],
+) -> ModelInfo:
+    """Complete a folder that holds the two network files: evaluation, then metadata, which makes it a model.
+
+    train_metrics holds the last epoch's loss (nats) and accuracy.
+    """
+    write_file(folder / "evaluation.json", to_json(evaluation))
+    files = {name: (folder / name).read_bytes() for name in (*NETWORK_FILES, "evaluation.json")}
+    info = ModelInfo(
+        model_id=folder.name,
+        architecture=config.architecture,
+        created_at=datetime.now(UTC),
+        parent_id=config.base_model_id,
+        parameters=parameters,
+        size_bytes=len(files["model.tflite"]),
+        train_accuracy=train_metrics["accuracy"],
+        train_loss=train_metrics["loss"],
+        test_accuracy=evaluation.accuracy,
+        test_loss=evaluation.loss,
+        calibration=calibration,
+        dataset=config.dataset,
+        sha256={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        versions={
+            "python": ".".join(map(str, sys.version_info[:3])),
+            **{name: version(name) for name in ("keras", "tensorflow", "ai-edge-litert", "numpy")},
+        },
+        config=config,
+    )
+    write_file(folder / METADATA, to_json(info))
+    return info
+
+
+def load_evaluation(info: ModelInfo, settings: Settings) -> Evaluation:
+    """Read how a model did on its test images. Raises ModelUnavailable when the file is missing or was changed."""
+    values = json.loads(read_model_file(info, "evaluation.json", settings))
+    arrays: dict[str, Any] = {n: np.array(value) if isinstance(value, list) else value for n, value in values.items()}
+    return Evaluation(**arrays)
+
+
+def config_from_json(values: dict[str, Any]) -> TrainConfig:
+    """Build a TrainConfig from JSON values. Raises InvalidConfig for a name it does not know."""
+    known = {field.name for field in dataclasses.fields(TrainConfig)}
+    if unknown := set(values) - known:
+        raise InvalidConfig(f"Unknown settings: {', '.join(sorted(unknown))}. Choose from {', '.join(sorted(known))}.")
+    settings: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
+    return TrainConfig(**settings)
+
+
+def to_json(noun: Any) -> bytes:
+    """Write one of the nouns, a dataclass or a dict, as indented JSON."""
+    values = dataclasses.asdict(noun) if dataclasses.is_dataclass(noun) and not isinstance(noun, type) else noun
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, datetime):
+            return value.isoformat()
+        if isinstance(value, np.ndarray | np.generic):
+            return value.tolist()
+        raise TypeError(f"{type(value).__name__} has no JSON form")
+
+    return (json.dumps(values, indent=1, default=plain) + "\n").encode()
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all. Raises StorageFailed when the disk does not take it."""
+    with _storing(path.parent):
+        partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _storing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise StorageFailed(
+            f"{folder} could not be written: {reason}. Free some space, or choose another folder."
+        ) from error
+
+
+def _read_info(folder: Path) -> ModelInfo:
+    try:
+        values = json.loads((folder / METADATA).read_bytes())
+        return ModelInfo(
+            **values
+            | {
+                "model_id": folder.name,
+                "created_at": datetime.fromisoformat(values["created_at"]),
+                "config": config_from_json(values["config"]),
+            }
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelUnavailable(
+            f"There is no model {folder.name!r}. `python -m digit_core models list` names them."
+        ) from None
+    except (OSError, ValueError, TypeError, KeyError, InvalidConfig):
+        raise ModelUnavailable(
+            f"The metadata of model {folder.name!r} cannot be read. Restore it or train again."
+        ) from None

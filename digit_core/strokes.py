@@ -1,0 +1,151 @@
+"""Pen strokes -> the 28 x 28 image that MNIST would have made of them.
+
+The pen's width and the drawing's size are forgotten: what was drawn is scaled to MNIST's box and drawn again with
+MNIST's own pen. The way follows LeCun et al. 1998 (20-pixel box, centre of mass in 28 x 28).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from digit_core.errors import EmptyDrawing, TooLarge, UnreadableInput
+
+MAX_POINTS = 10_000
+BOX = 20  # pixels, the longest side of the ink, as in MNIST
+SIDE = 28
+CENTRE = SIDE / 2 + 0.5  # pixels from the edge: MNIST's mean centre of mass is pixel index 14.0
+PEN = 2.4  # pixels, the pen of MNIST's middle half
+SCALE = 8  # supersampling
+MARGIN = 18  # pixels around the box, so that the window around any centre of mass lies inside
+SHIFT = 4  # fractional bits of OpenCV's coordinates
+
+
+def read_strokes(raw: Any) -> tuple[np.ndarray, ...]:
+    """Check strokes that came as nested lists, `[[[x, y], ...], ...]`, and return each as `(K, 2) float64`.
+
+    Strokes without a point are left out. Raises UnreadableInput when they are no such lists of finite numbers, TooLarge
+    beyond 10,000 points.
+    """
+    shape = "Strokes must be a list of strokes, each a list of [x, y] points"
+    if not isinstance(raw, Sequence | np.ndarray) or isinstance(raw, str | bytes):
+        raise UnreadableInput(f"{shape}. Got {type(raw).__name__}.")
+    if not all(isinstance(stroke, Sequence | np.ndarray) and not isinstance(stroke, str | bytes) for stroke in raw):
+        raise UnreadableInput(f"{shape}. One of the {len(raw)} strokes is not a list.")
+    if (count := sum(len(stroke) for stroke in raw)) > MAX_POINTS or len(raw) > MAX_POINTS:
+        raise TooLarge(f"The drawing has {max(count, len(raw)):,} points. Send at most {MAX_POINTS:,}.")
+    strokes = []
+    for stroke in raw:
+        if len(stroke) == 0:
+            continue
+        try:
+            points = np.asarray(stroke, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            raise UnreadableInput(f"{shape}. One stroke holds something else.") from None
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise UnreadableInput(f"{shape}. One stroke has the shape {points.shape}.")
+        if not (np.abs(points) <= 1e9).all():
+            raise UnreadableInput("A stroke holds a coordinate that is not a finite number below 1e9. Draw it again.")
+        strokes.append(points)
+    return tuple(strokes)
+
+
+def strokes_from_canvas(canvas: Any) -> tuple[np.ndarray, ...]:
+    """Read the strokes out of the drawing canvas's JSON, each `(K, 2) float64` in canvas pixels, y down.
+
+    Strokes that were moved, scaled or turned with the canvas's own tools come out where they are seen. A path shorter
+    than a quarter of its pen's width looks like a dot, and is one: a single point. Raises UnreadableInput when the
+    JSON is not what the canvas sends, TooLarge beyond 10,000 points.
+    """
+    try:
+        paths = [item for item in canvas["objects"] if item["type"].lower() == "path"]
+        if (count := sum(len(path["path"]) for path in paths)) > MAX_POINTS:
+            raise TooLarge(f"The drawing has {count:,} points. Clear the canvas and draw one digit.")
+        strokes = [_place(path) for path in paths if path["path"]]
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
+        raise UnreadableInput("The canvas sent a drawing that cannot be read. Clear it and draw again.") from None
+    if not all((np.abs(stroke) <= 1e9).all() for stroke in strokes):
+        raise UnreadableInput("The canvas sent a coordinate that is not a finite number. Clear it and draw again.")
+    return tuple(
+        stroke.mean(axis=0, keepdims=True) if np.ptp(stroke, axis=0).max() < path["strokeWidth"] / 4 else stroke
+        for stroke, path in zip(strokes, (path for path in paths if path["path"]), strict=True)
+    )
+
+
+def render(strokes: Sequence[np.ndarray]) -> np.ndarray:
+    """Draw strokes as MNIST would: a 20-pixel box, MNIST's pen, the centre of mass in the middle.
+
+    strokes: each `(K, 2)` finite numbers, y down, in any unit. Returns `(28, 28) uint8`, ink bright. Strokes that are
+    all one point give a dot. Raises EmptyDrawing when there is no point.
+    """
+    if not any(len(stroke) for stroke in strokes):
+        raise EmptyDrawing("The drawing has no ink. Draw a digit.")
+    points = np.concatenate([stroke for stroke in strokes if len(stroke)])
+    low, high = points.min(axis=0), points.max(axis=0)
+    extent = (high - low).max()
+    zoom = SCALE * (BOX - PEN) / extent if extent > 0 else 0.0
+    middle = SCALE * (MARGIN + BOX / 2) - 0.5  # OpenCV counts from the centre of a pixel
+    side = SCALE * (BOX + 2 * MARGIN)
+    sheet = np.zeros((side, side), np.uint8)
+    for stroke in strokes:
+        if len(stroke):
+            _draw_line(sheet, (stroke - (low + high) / 2) * zoom + middle, round(PEN * SCALE), cv2.LINE_8)
+    return _centre(sheet)
+
+
+def sketch(strokes: Sequence[np.ndarray], pen: int, side: int = 280) -> np.ndarray:
+    """Draw strokes as a canvas shows them, where they are and as wide as the pen.
+
+    strokes: each `(K, 2)`, pixels, y down; pen: pixels. Returns `(side, side) uint8`, white ink on black.
+    """
+    sheet = np.zeros((side, side), np.uint8)
+    for stroke in strokes:
+        _draw_line(sheet, stroke, pen, cv2.LINE_AA)
+    return sheet
+
+
+def _draw_line(sheet: np.ndarray, points: np.ndarray, pen: int, way: int) -> None:
+    at = (points * 2**SHIFT).astype(np.float32)
+    line = cv2.approxPolyDP(at[:, None], 2**SHIFT / 4, closed=False).round().astype(np.int32)
+    # A line of a single point draws nothing: a dot is a line back to itself.
+    cv2.polylines(sheet, [np.concatenate([line, line[-1:]])], False, 255, pen, way, SHIFT)
+
+
+def _centre(sheet: np.ndarray) -> np.ndarray:
+    moments = cv2.moments(sheet, binaryImage=True)
+    window = SCALE * SIDE
+    left, top = (math.floor(moments[key] / moments["m00"] + 1 - SCALE * CENTRE) for key in ("m10", "m01"))
+    return cv2.resize(sheet[top : top + window, left : left + window], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+
+
+def _place(path: dict[str, Any]) -> np.ndarray:
+    """Points of one Fabric path, `(K, 2)`, where the canvas shows it: its JSON keeps the move apart from the path."""
+    box = _flatten(path["path"], as_fabric_measures=True)
+    angle = math.radians(path["angle"])
+    cosine, sine = math.cos(angle), math.sin(angle)
+    size = [path["scaleX"] * (-1 if path["flipX"] else 1), path["scaleY"] * (-1 if path["flipY"] else 1)]
+    local = (_flatten(path["path"]) - (box.min(axis=0) + box.max(axis=0)) / 2) * size
+    return local @ np.array([[cosine, sine], [-sine, cosine]]) + [path["left"], path["top"]]
+
+
+def _flatten(commands: list[list[Any]], as_fabric_measures: bool = False) -> np.ndarray:
+    """Turn M, L and Q commands into `(K, 2)` points.
+
+    Fabric measures a quadratic curve's box as if it were a cubic one with its control point twice.
+    """
+    t = np.linspace(0, 1, 9)[1:, None]
+    s = 1 - t
+    points: list[np.ndarray] = []
+    for command, *numbers in commands:
+        pairs = np.array(numbers, dtype=np.float64).reshape(-1, 2)
+        if command == "Q":
+            start, (control, end) = points[-1], pairs
+            if as_fabric_measures:
+                points.extend(s**3 * start + 3 * s * t * control + t**3 * end)
+            else:
+                points.extend(s * s * start + 2 * s * t * control + t * t * end)
+        else:
+            points.append(pairs[-1])
+    return np.array(points)

@@ -1,0 +1,184 @@
+"""The nouns of Digit Lab: frozen values that pass between its parts.
+
+Images are `(28, 28)`, ink bright on a black ground, as in MNIST. Classes that hold arrays compare by identity.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+
+Architecture = Literal["ann", "cnn"]
+Schedule = Literal["constant", "cosine", "one-cycle"]
+Optimizer = Literal["adam", "adamw", "sgd"]
+Status = Literal["queued", "running", "finished", "stopped", "failed", "lost"]
+EventKind = Literal["queued", "started", "batch", "epoch", "finished", "stopped", "failed"]
+InputKind = Literal["canvas", "upload", "camera", "api", "import"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled images, `x (N, 28, 28) uint8` with bright ink and `y (N,) int64` in 0-9, to train and to test.
+
+    `sha256` is the digest of the arrays' bytes in C order, one array after the other.
+    """
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """What came in: pen strokes, or a picture.
+
+    strokes: each `(K, 2) float64`, x and y in canvas pixels, y down.
+    image: `(H, W) uint8`, ink bright on 0. Used when there are no strokes.
+    """
+
+    strokes: tuple[np.ndarray, ...] = ()
+    image: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says of a drawing.
+
+    confidence and digit_score lie in 0-1; probabilities: `(10,) float32`, summing to 1; answer_set: the digits that
+    hold the true one in 99.5 % of cases, most probable first; image: `(28, 28) float32` in 0-1, as the model saw it.
+    """
+
+    digit: int
+    confidence: float
+    probabilities: np.ndarray
+    digit_score: float
+    is_digit: bool
+    answer_set: tuple[int, ...]
+    image: np.ndarray
+    model_id: str
+    elapsed_ms: float
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a training: the same config, data and seed make the same network.
+
+    hidden_units is read for an ANN; filters (one number per block) and dense_units (0: none) for a CNN.
+    validation_fraction is the share at the end of the training images; early_stopping counts epochs without a better
+    validation loss (0: off); time_budget_s counts seconds of training (0: none).
+    """
+
+    architecture: Architecture = "cnn"
+    dataset: str = "mnist"
+    epochs: int = 3
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    schedule: Schedule = "one-cycle"
+    optimizer: Optimizer = "adamw"
+    hidden_units: tuple[int, ...] = (512, 512)
+    filters: tuple[int, ...] = (16, 32, 64)
+    batch_norm: bool = True
+    dense_units: int = 0
+    dropout: float = 0.2
+    augment: bool = True
+    validation_fraction: float = 1 / 12
+    early_stopping: int = 0
+    time_budget_s: float = 0.0
+    seed: int = 0
+    base_model_id: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainEvent:
+    """One line of a run's diary; time is UTC in seconds since 1970, epoch and batch count from 1.
+
+    metrics holds some of loss (nats), accuracy, val_loss and val_accuracy; eta_s is the time left in seconds.
+    """
+
+    kind: EventKind
+    time: float
+    epoch: int = 0
+    batch: int = 0
+    batches_per_epoch: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    eta_s: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run: its folder bears the id that its model will have."""
+
+    run_id: str
+    config: TrainConfig
+    status: Status
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a stored model; losses are in nats, `sha256` maps each of its files to its digest."""
+
+    model_id: str
+    architecture: Architecture
+    created_at: datetime
+    parent_id: str | None
+    parameters: int
+    size_bytes: int
+    train_accuracy: float
+    train_loss: float
+    test_accuracy: float
+    test_loss: float
+    calibration: dict[str, float]
+    dataset: str
+    sha256: dict[str, str]
+    versions: dict[str, str]
+    config: TrainConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How predictions compare with the truth over N samples.
+
+    loss is in nats, ece the expected calibration error in 0-1; confusion_matrix: `(10, 10) int64`, `[true, predicted]`;
+    precision, recall, f1: `(10,) float64`, 0 where undefined; support: `(10,) int64`; mistakes: indices into the
+    samples, most confident first.
+    """
+
+    accuracy: float
+    loss: float
+    ece: float
+    confusion_matrix: np.ndarray
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+    support: np.ndarray
+    mistakes: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Feedback:
+    """What a person said of one drawing.
+
+    id is a UUID chosen by the client, a repeat is the same entry; image: `(28, 28) uint8`, as the models saw it;
+    answers: one `{"model_id", "sha256", "digit", "confidence"}` per model, the leading one first, none if it
+    was collected without a prediction; true_digit: None where it is no digit; times in UTC.
+    """
+
+    id: str
+    created_at: datetime
+    session_id: str
+    drawing: Drawing
+    input_kind: InputKind
+    image: np.ndarray
+    answers: tuple[dict[str, Any], ...]
+    true_digit: int | None
+    visitor: str | None = None
+    comment: str = ""
+    source: Literal["dashboard", "api", "import"] = "dashboard"
+    deleted_at: datetime | None = None

@@ -1,0 +1,179 @@
+"""Draw or upload a digit, see it read by several models, say whether it is right."""
+
+import hashlib
+import uuid
+from datetime import UTC, datetime
+
+import cv2
+import numpy as np
+import streamlit as st
+
+from digit_core.charts import chart_probabilities
+from digit_core.errors import ModelUnavailable
+from digit_core.model_store import STARTER_IDS, list_models
+from digit_core.preprocessing import preprocess, read_picture
+from digit_core.settings import read_settings
+from digit_core.strokes import strokes_from_canvas
+from digit_core.types import Drawing, Feedback, InputKind, Prediction
+from pages._shared import cached_classifier, cached_store, canvas, clear, told_errors, undo
+
+NO_DIGIT = "no digit"
+PEN_WIDTH = 20  # canvas pixels
+INVITATIONS: dict[InputKind, str] = {
+    "canvas": "Draw a digit from 0 to 9 with mouse, finger or pen: large or small, anywhere.",
+    "upload": "Choose a picture of one digit. Its colours, size and place do not matter.",
+    "camera": "Write one digit on paper and take a picture of it.",
+}
+WORDS = ((0.99, "almost certain"), (0.9, "very likely"), (0.7, "likely"), (0.5, "unsure"), (0.0, "a guess"))
+
+settings = read_settings()
+state = st.session_state
+state.setdefault("session_id", uuid.uuid4().hex)
+state.setdefault("said", {})  # fingerprint of a drawing -> the feedback on it
+state.setdefault("asked", None)  # fingerprint of the drawing that Classify was pressed for
+state.setdefault("hidden", None)  # fingerprint of the drawing whose answer was cleared
+
+
+def fingerprint_of(drawing: Drawing) -> str:
+    parts = drawing.strokes if drawing.image is None else (drawing.image,)
+    return hashlib.sha256(b"/".join(part.tobytes() for part in parts)).hexdigest()
+
+
+def read_drawing(mode: InputKind) -> Drawing | None:
+    """What the person gave: the canvas, a file or a snapshot; None while there is nothing."""
+    if mode == "canvas":
+        st.caption("From 0 to 9: large or small, anywhere.")  # and room for the canvas's own tools above it
+        strokes = strokes_from_canvas(canvas(state.get("pen_width", PEN_WIDTH)))
+        with st.container(horizontal=True, vertical_alignment="center", key="canvas_tools"):
+            st.button(
+                "Undo",
+                icon=":material/undo:",
+                on_click=undo,
+                help="Take back the last stroke, or what was cleared",
+                disabled=not (strokes or state.get("cleared")),
+            )
+            st.button("Clear", icon=":material/delete:", on_click=clear, help="Empty the canvas", disabled=not strokes)
+            with st.popover("Pen", icon=":material/edit:"):
+                st.slider("Pen width (pixels)", 6, 40, PEN_WIDTH, key="pen_width", persist_state="session")
+                st.caption("A matter of taste: the answer does not depend on it.")
+        return Drawing(strokes) if strokes else None
+    if mode == "upload":
+        file = st.file_uploader(
+            "A picture of one digit",
+            ["png", "jpg", "jpeg", "webp", "bmp", "gif"],
+            max_upload_size=5,
+            help="PNG, JPEG, WebP, BMP or GIF, up to 5 MB. Dark on light or light on dark.",
+        )
+    else:
+        file = st.camera_input("Hold a digit on paper in front of the camera")
+    return read_picture(file.getvalue()) if file else None
+
+
+def show_answer(prediction: Prediction) -> None:
+    """A card: the digit large, its confidence in words and figures, the image as the model saw it."""
+    words = next(words for least, words in WORDS if prediction.confidence >= least)
+    figure = "over 99.9 %" if prediction.confidence > 0.999 else f"{100 * prediction.confidence:.1f} %"
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"answer_{prediction.model_id}"):
+        with st.container(width="content", gap=None):
+            st.metric(f"{prediction.model_id.upper()} reads", prediction.digit, width="content")
+            st.markdown(f"{words}  \n:small[:gray[{figure}]]")
+        seen = cv2.resize((prediction.image * 255).astype(np.uint8), None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
+        st.image(seen, caption="As it saw it", width=84)
+
+
+def log(drawing: Drawing, mode: InputKind, image: np.ndarray, predictions: list[Prediction], digit: int | None) -> None:
+    """Keep what the person said of the drawing on the screen."""
+    answers = tuple(
+        {
+            "model_id": prediction.model_id,
+            "sha256": hashes[prediction.model_id],
+            "digit": prediction.digit,
+            "confidence": prediction.confidence,
+        }
+        for prediction in predictions
+    )
+    feedback = Feedback(str(uuid.uuid4()), datetime.now(UTC), state.session_id, drawing, mode, image, answers, digit)
+    with told_errors():
+        cached_store(settings.database_url).add(feedback)
+        state.said[fingerprint_of(drawing)] = feedback
+
+
+def take_back(fingerprint: str) -> None:
+    with told_errors():
+        cached_store(settings.database_url).delete(state.said[fingerprint].id)
+        del state.said[fingerprint]
+
+
+def ask_verdict(drawing: Drawing, mode: InputKind, image: np.ndarray, predictions: list[Prediction]) -> None:
+    """Right, or which digit it was: one tap, which can be taken back."""
+    fingerprint = fingerprint_of(drawing)
+    if said := state.said.get(fingerprint):
+        read = said.answers[0]["digit"]
+        meant = NO_DIGIT if said.true_digit is None else said.true_digit
+        verdict = f"right, it is a {read}" if meant == read else f"read as {read}, but it is {meant}"
+        with st.container(horizontal=True, vertical_alignment="center", key="verdict_logged"):
+            st.success(f"Logged: {verdict}. Thank you.", icon=":material/check:")
+            st.button("Take back", icon=":material/undo:", on_click=take_back, args=[fingerprint])
+        return
+    leading = predictions[0].digit
+    with st.container(key="verdict"):
+        given = (drawing, mode, image, predictions)
+        st.button(f"Right, it is a {leading}", icon=":material/thumb_up:", on_click=log, args=(*given, leading))
+        with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key="corrections"):
+            st.markdown("Wrong? It is")
+            for digit in range(10):
+                if digit != leading:
+                    st.button(str(digit), key=f"correct_{digit}", on_click=log, args=(*given, digit))
+            st.button(NO_DIGIT, key="correct_none", on_click=log, args=(*given, None))
+
+
+st.title("Draw a digit")
+left, right = st.columns([2, 3], gap="large")
+drawing = None
+with left:
+    mode: InputKind = st.segmented_control(
+        "Input",
+        ["canvas", "upload", "camera"],
+        default="canvas",
+        required=True,
+        format_func={"canvas": "Draw", "upload": "Upload", "camera": "Camera"}.__getitem__,
+        label_visibility="collapsed",
+        key="mode",
+        persist_state="session",
+    )
+    with told_errors():
+        drawing = read_drawing(mode)
+    live = st.toggle("Read as I draw", value=True, key="live", persist_state="session")
+    with told_errors():
+        hashes = {info.model_id: info.sha256["model.tflite"] for info in list_models(settings)}
+        if len(hashes) > len(STARTER_IDS):
+            st.multiselect("Models that read", list(hashes), STARTER_IDS, key="readers", persist_state="session")
+
+with right, told_errors():
+    chosen = [model_id for model_id in state.get("readers") or STARTER_IDS if model_id in hashes]
+    if not chosen:
+        raise ModelUnavailable("The models `ann` and `cnn` are missing. Restore the folder models/, or train a model.")
+    fingerprint = fingerprint_of(drawing) if drawing else None
+    if not live and drawing and st.button("Classify", type="primary", icon=":material/search:"):
+        state.asked, state.hidden = fingerprint, None
+    if drawing is None:
+        st.info(INVITATIONS[mode], icon=":material/draw:")
+    elif fingerprint == state.hidden or not (live or fingerprint == state.asked):
+        st.info("Press Classify, or draw on." if not live else "Draw on, and it is read again.", icon=":material/draw:")
+    else:
+        image = preprocess(drawing)
+        predictions = [cached_classifier(model_id, hashes[model_id]).predict(image) for model_id in chosen]
+        with st.container(horizontal=True, key="answers"):
+            for prediction in predictions:
+                show_answer(prediction)
+        if len({prediction.digit for prediction in predictions}) > 1:
+            st.warning(
+                "The models disagree: look at the bars, and say which digit it is.", icon=":material/call_split:"
+            )
+        st.altair_chart(
+            chart_probabilities(predictions), alt="Probability of each digit, by model", key="probabilities"
+        )
+        ask_verdict(drawing, mode, image, predictions)
+        if st.button("Clear answer", icon=":material/visibility_off:", help="Takes the answer away, not the drawing"):
+            state.hidden, state.asked = fingerprint, None
+            st.rerun()

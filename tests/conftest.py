@@ -1,0 +1,94 @@
+"""What all tests share: nothing of the person's own is touched, and a skip can be made a failure."""
+
+import os
+import site
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digit_core.datasets import load_mnist
+from digit_core.settings import read_settings
+from digit_core.types import Dataset
+
+KEPT = ("DIGIT_LAB_MNIST", "DIGIT_LAB_PEN_DIGITS")  # data sets that are only read
+HANDWRITING = {  # written by hand, in per cent of a square, y down
+    0: [[(50, 5), (22, 18), (12, 50), (24, 84), (50, 95), (78, 82), (88, 50), (78, 18), (48, 5)]],
+    1: [[(52, 5), (48, 95)]],
+    2: [[(15, 28), (32, 8), (62, 6), (80, 24), (70, 50), (42, 74), (15, 93), (88, 92)]],
+    3: [[(18, 15), (45, 5), (75, 15), (70, 38), (45, 48), (75, 58), (80, 80), (50, 95), (18, 85)]],
+    4: [[(30, 5), (18, 52), (88, 50)], [(68, 20), (64, 96)]],
+    5: [[(28, 8), (25, 45), (55, 40), (80, 62), (70, 85), (42, 95), (15, 85)], [(28, 8), (85, 6)]],
+    6: [[(62, 5), (35, 30), (20, 65), (35, 92), (65, 92), (75, 70), (55, 55), (28, 68)]],
+    7: [[(15, 10), (82, 10), (45, 95)]],
+    8: [[(78, 15), (50, 5), (22, 22), (45, 46), (72, 70), (52, 95), (25, 76), (48, 50), (72, 28), (78, 15)]],
+    9: [[(75, 20), (48, 6), (25, 28), (42, 50), (68, 38), (77, 18), (72, 60), (65, 95)]],
+}
+Report = pytest.TestReport | pytest.CollectReport
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--require-all", action="store_true", help="A test that would skip fails instead.")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Report, Report]:
+    return _refuse_skip((yield), item.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Report, Report]:
+    return _refuse_skip((yield), collector.config)
+
+
+def _refuse_skip(report: Report, config: pytest.Config) -> Report:
+    if report.skipped and not hasattr(report, "wasxfail") and config.getoption("--require-all"):
+        reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"--require-all was given. {reason}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def isolate() -> Callable[[Path], dict[str, str]]:
+    """The variables that keep a process's models, feedback, downloads and home in an empty folder."""
+
+    def variables(folder: Path) -> dict[str, str]:
+        home = folder / "home"  # where Keras keeps its data sets and Streamlit its settings
+        home.mkdir()
+        return {name: str(Path(os.environ[name]).expanduser().resolve()) for name in KEPT if os.environ.get(name)} | {
+            "DIGIT_LAB_MODELS": str(folder / "models"),
+            "DIGIT_LAB_DATA": str(folder / "data"),
+            "DIGIT_LAB_DATABASE_URL": f"sqlite:///{(folder / 'feedback.sqlite3').as_posix()}",
+            "HOME": str(home),
+            "USERPROFILE": str(home),
+            "PYTHONUSERBASE": site.getuserbase(),  # packages that are installed below the real home
+        }
+
+    return variables
+
+
+@pytest.fixture(autouse=True)
+def private(
+    isolate: Callable[[Path], dict[str, str]], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The folder in which everything lands that the code under test writes."""
+    folder = tmp_path_factory.mktemp("private")
+    for name, value in isolate(folder).items():
+        monkeypatch.setenv(name, value)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Dataset:
+    """MNIST, from the file that `DIGIT_LAB_MNIST` names."""
+    settings = read_settings()
+    if settings.mnist is None:
+        pytest.skip("Set DIGIT_LAB_MNIST to the path of an mnist.npz.")
+    return load_mnist(settings)
+
+
+@pytest.fixture(scope="session")
+def handwriting() -> dict[int, tuple[np.ndarray, ...]]:
+    """A digit each of 0-9 that every fair model reads: strokes `(K, 2) float64` in a square of 1 x 1, y down."""
+    return {digit: tuple(np.array(stroke) / 100 for stroke in strokes) for digit, strokes in HANDWRITING.items()}
