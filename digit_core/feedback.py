@@ -77,7 +77,7 @@ class FeedbackColumns(sa.TypedColumns):
 class AnswerColumns(sa.TypedColumns):
     """Table `answer`: what one model said of one drawing."""
 
-    feedback_id: sa.Named[str] = sa.Column(sa.ForeignKey("feedback.id"), primary_key=True)
+    feedback_id: sa.Named[str] = sa.Column(sa.Uuid(as_uuid=False), sa.ForeignKey("feedback.id"), primary_key=True)
     position: sa.Named[int] = sa.Column(primary_key=True)
     model_id: sa.Named[str]
     sha256: sa.Named[str]
@@ -92,6 +92,7 @@ ANSWER = sa.Table("answer", TABLES, AnswerColumns, sqlite_with_rowid=False)  # a
 NEWEST_FIRST = (FEEDBACK.c.created_at.desc(), FEEDBACK.c.id.desc())
 ENTRIES = sa.select(FEEDBACK, ANSWER).outerjoin(ANSWER).order_by(*NEWEST_FIRST, ANSWER.c.position)  # a row per answer
 PLAIN = ("created_at", "deleted_at", "session_id", "visitor", "input_kind", "source", "comment")  # stored as they are
+SAID = ("model_id", "sha256", "digit", "confidence")
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,9 @@ class FeedbackStore:
                     correct[model_id] += count
                 if position == 0:
                     pairs[true, predicted] += count
-        of_digit = Counter(true for true, _ in pairs.elements())
+        of_digit: Counter[int | None] = Counter()
+        for (true, _), count in pairs.items():
+            of_digit[true] += count
         return FeedbackStats(
             total=pairs.total(),
             correct=sum(pairs[digit, digit] for digit in range(10)),
@@ -221,15 +224,13 @@ def _make_engine(url: str) -> sa.Engine:
         engine = sa.create_engine(address, connect_args=waiting, pool_pre_ping=True)
         if on_sqlite and not (address.database or "").startswith("file:"):
             Path(address.database or "").parent.mkdir(parents=True, exist_ok=True)
-    except (exc.ArgumentError, ImportError, ValueError) as error:
+    except (exc.ArgumentError, ImportError, ValueError) as error:  # not quoted: it may hold a part of the password
         raise FeedbackUnavailable(
-            f"DIGIT_LAB_DATABASE_URL cannot be used ({error}). Write sqlite:///FILE, or install psycopg and write "
-            "postgresql://USER:PASSWORD@HOST/NAME."
+            "DIGIT_LAB_DATABASE_URL is not set to a database that this program knows. Write sqlite:///FILE, or install "
+            "psycopg and write postgresql://USER:PASSWORD@HOST/NAME."
         ) from error
     except OSError as error:
-        raise FeedbackUnavailable(
-            f"The feedback database's folder cannot be made ({error}). Make it, {ELSEWHERE}."
-        ) from error
+        raise FeedbackUnavailable(f"The feedback's folder cannot be made ({error}). Make it, {ELSEWHERE}.") from error
     if on_sqlite:
         sa.event.listen(engine, "connect", _prepare_sqlite)
     return engine
@@ -271,7 +272,7 @@ def _to_columns(drawing: Drawing) -> dict[str, Any]:
         raise EmptyDrawing("The feedback has neither strokes nor a picture. Draw a digit, or choose a file.")
     if picture is not None and (picture.ndim != 2 or picture.dtype != np.uint8 or not picture.size):
         raise UnreadableInput(f"The picture is {picture.shape} {picture.dtype}. Give (height, width) uint8.")
-    png = None if picture is None else cv2.imencode(".png", np.ascontiguousarray(picture))[1].tobytes()
+    png = None if picture is None else cv2.imencode(".png", picture)[1].tobytes()
     return {"strokes": json.dumps(strokes), "picture": png}
 
 
@@ -286,11 +287,7 @@ def _to_feedback(rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> Feedback:
             image=None if png is None else cv2.imdecode(png, cv2.IMREAD_GRAYSCALE),
         ),
         image=np.frombuffer(row.image, np.uint8).reshape(SIDE, SIDE),
-        answers=tuple(
-            {"model_id": each.model_id, "sha256": each.sha256, "digit": each.digit, "confidence": each.confidence}
-            for each in rows
-            if each.position is not None
-        ),
+        answers=tuple({name: getattr(each, name) for name in SAID} for each in rows if each.position is not None),
         true_digit=row.true_digit,
         **{name: getattr(row, name) for name in PLAIN},
     )

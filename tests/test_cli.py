@@ -1,0 +1,111 @@
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from digit_core.cli import main
+from digit_core.strokes import sketch
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def seven(tmp_path, handwriting):
+    path = tmp_path / "seven.png"
+    cv2.imwrite(str(path), 255 - sketch([stroke * 200 + 40 for stroke in handwriting[7]], 16))
+    return path
+
+
+@pytest.fixture
+def drawings(tmp_path, handwriting):
+    """A nought, a seven, a drawing that cannot be read, an empty one, one without a label."""
+    path = tmp_path / "drawings.jsonl"
+    strokes = {digit: [stroke.tolist() for stroke in handwriting[digit]] for digit in (0, 7, 3)}
+    entries = [(0, strokes[0]), (7, strokes[7]), (5, "nonsense"), (5, []), (None, strokes[3])]
+    path.write_text("\n".join(json.dumps({"label": label, "strokes": drawn}) for label, drawn in entries))
+    return path
+
+
+def test_a_picture_is_read(seven):
+    result = run("predict", seven)
+    assert result.exit_code == 0
+    assert f"{seven}: 7 (" in result.output
+
+
+def test_json_holds_what_the_api_will_say(seven):
+    answer = json.loads(run("predict", seven, "--json", "--model", "ann").output)
+    assert (answer["digit"], answer["model"], len(answer["probabilities"])) == (7, "ann", 10)
+    assert {"confidence", "is_digit", "digit_score", "answer_set", "elapsed_ms"} < set(answer)
+
+
+def test_a_file_that_cannot_be_read_is_told_and_the_others_are_read(seven, tmp_path):
+    result = run("predict", tmp_path / "none.png", seven)
+    assert result.exit_code == 1
+    assert f"{seven}: 7 (" in result.stdout
+    assert "none.png: The file cannot be opened" in result.stderr
+
+
+def test_an_unknown_model_is_a_sentence_and_exit_code_1(seven):
+    result = run("predict", seven, "--model", "nobody")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: There is no model 'nobody'")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["predict"], ["train", "--epochs", "many"], ["train", "--filters", "a,b"], ["fly"]]
+)
+def test_wrong_usage_is_exit_code_2(arguments):
+    assert run(*arguments).exit_code == 2
+
+
+def test_a_setting_outside_its_range_is_exit_code_1():
+    result = run("train", "--epochs", 0)
+    assert result.exit_code == 1
+    assert "The epochs is 0" in result.stderr or "epochs" in result.stderr
+
+
+def test_what_cannot_be_read_counts_as_wrong_and_fails_nothing_else(drawings, tmp_path):
+    table = tmp_path / "out.csv"
+    result = run("evaluate", "--data", drawings, "--predictions", table, "--json")
+    report = json.loads(result.output)
+    assert (report["model"], report["n"], report["accuracy"]) == ("cnn", 4, 0.5)
+    assert np.sum(report["confusion_matrix"]) == 2
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert list(rows[0]) == ["index", "label", "digit", "confidence", "digit_score", "is_digit"]
+    assert [row["digit"] for row in rows] == ["0", "7", "", "", "3"]
+    assert [row["label"] for row in rows] == ["0", "7", "5", "5", ""]
+
+
+def test_mnist_is_evaluated_as_it_is(mnist):
+    report = json.loads(run("evaluate", "--data", "mnist", "--json", "--model", "cnn").output)
+    assert report["n"] == len(mnist.y_test)
+    assert report["accuracy"] >= 0.993
+
+
+def test_data_without_a_readable_drawing_is_told(tmp_path):
+    path = tmp_path / "drawings.jsonl"
+    path.write_text('{"label": 1, "strokes": []}')
+    result = run("evaluate", "--data", path)
+    assert (result.exit_code, "could be read" in result.stderr) == (1, True)
+
+
+def test_an_output_that_cannot_be_written_is_told(drawings, tmp_path):
+    result = run("evaluate", "--data", drawings, "--predictions", tmp_path / "no" / "out.csv")
+    assert (result.exit_code, "could not be written" in result.stderr) == (1, True)
+
+
+def test_the_models_are_listed():
+    listed = json.loads(run("models", "list", "--json").output)["models"]
+    assert [model["model_id"] for model in listed] == ["cnn", "ann"]
+    assert "cnn" in run("models", "list").output
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["predict"], ["evaluate"], ["models"], ["models", "list"]])
+def test_every_command_has_help(command):
+    result = run(*command, "--help")
+    assert (result.exit_code, result.output.startswith("Usage:")) == (0, True)

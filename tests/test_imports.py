@@ -1,0 +1,66 @@
+"""The rules of the house: imports run one way, and the server never loads TensorFlow."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from digit_core.settings import ROOT
+
+ORDER = [
+    {"types", "errors", "settings"},
+    {"strokes"},
+    {"preprocessing"},
+    {"synthetic", "augmentation", "architectures", "evaluation", "charts"},
+    {"model_store"},
+    {"classifier"},
+    {"feedback"},
+    {"datasets"},
+    {"training"},
+    {"runs"},
+    {"cli"},
+    {"__main__"},
+]
+RANK = {module: rank for rank, modules in enumerate(ORDER) for module in modules}
+FILES = sorted(path for path in (ROOT / "digit_core").glob("*.py") if path.stem != "__init__")
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_imports_run_one_way(path):
+    ours = {name.split(".")[1] for name in imported(path) if name.startswith("digit_core.")}
+    assert {module for module in ours & set(RANK) if RANK[module] >= RANK[path.stem]} == set()
+
+
+def test_no_page_imports_another():
+    for path in (ROOT / "pages").glob("*.py"):
+        assert {name for name in imported(path) if name.startswith("pages.") and "_shared" not in name} == set()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_streamlit_is_nowhere_in_the_product(path):
+    assert not any(name.split(".")[0] == "streamlit" for name in imported(path))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import digit_core.cli",
+        "import digit_core.runs, digit_core.charts, digit_core.feedback",
+        "from digit_core.cli import main; main(['predict', 'models/ann/model.tflite'], standalone_mode=False)",
+    ],
+)
+def test_reading_never_loads_tensorflow_or_streamlit(code):
+    loaded = "import sys; print(sorted({'keras', 'tensorflow', 'streamlit'} & set(sys.modules)))"
+    script = f"try:\n    {code}\nexcept SystemExit:\n    pass\n{loaded}"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,203 @@
+import dataclasses
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digit_core import model_store
+from digit_core.classifier import Classifier, Network, load_classifier
+from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed
+from digit_core.model_store import (
+    STARTER_IDS,
+    STARTERS,
+    config_from_json,
+    list_models,
+    load_evaluation,
+    load_info,
+    model_folder,
+    read_model_file,
+    to_json,
+    write_file,
+)
+from digit_core.settings import read_settings
+from digit_core.strokes import render
+from digit_core.synthetic import draw_digits
+from digit_core.types import TrainConfig
+
+
+@pytest.fixture
+def settings():
+    return read_settings()
+
+
+@pytest.fixture
+def copied(settings):
+    """A model of one's own: the starter ANN under another id."""
+    shutil.copytree(STARTERS / "ann", settings.models / "mine")
+    return settings.models / "mine"
+
+
+def test_the_starters_come_first_and_one_s_own_after_them(settings, copied):
+    assert [info.model_id for info in list_models(settings)] == [*STARTER_IDS, copied.name]
+
+
+def test_the_starters_are_small_enough_to_be_committed():
+    names = ("model.keras", "model.tflite", "evaluation.json", "config.json", "metadata.json")
+    files = [STARTERS / model_id / name for model_id in STARTER_IDS for name in names]
+    assert sum(path.stat().st_size for path in files) < 8e6
+
+
+@pytest.mark.parametrize(("model_id", "least"), [("ann", 0.983), ("cnn", 0.993)])
+def test_the_starters_reach_their_accuracy_on_mnist(model_id, least, settings, mnist):
+    classifier = load_classifier(model_id, settings)
+    right = (classifier.predict_probabilities(mnist.x_test).argmax(axis=1) == mnist.y_test).mean()
+    assert right >= least
+    assert right == pytest.approx(classifier.info.test_accuracy, abs=2e-4)
+
+
+@pytest.mark.parametrize("model_id", STARTER_IDS)
+def test_a_model_s_evaluation_agrees_with_its_metadata(model_id, settings):
+    info = load_info(model_id, settings)
+    evaluation = load_evaluation(info, settings)
+    assert evaluation.accuracy == info.test_accuracy
+    assert evaluation.confusion_matrix.diagonal().sum() / evaluation.support.sum() == pytest.approx(info.test_accuracy)
+
+
+def test_a_folder_without_metadata_is_no_model(settings, copied):
+    (copied / "metadata.json").unlink()
+    assert copied.name not in [info.model_id for info in list_models(settings)]
+    with pytest.raises(ModelUnavailable, match="no model 'mine'"):
+        load_info("mine", settings)
+
+
+def test_a_file_that_was_changed_is_refused(settings, copied):
+    content = bytearray((copied / "model.tflite").read_bytes())
+    content[1000] ^= 1
+    (copied / "model.tflite").write_bytes(content)
+    with pytest.raises(ModelUnavailable, match=r"model\.tflite of model mine was changed"):
+        load_classifier("mine", settings)
+
+
+def test_a_file_that_is_gone_is_named(settings, copied):
+    (copied / "model.keras").unlink()
+    with pytest.raises(ModelUnavailable, match=r"no readable model\.keras"):
+        read_model_file(load_info("mine", settings), "model.keras", settings)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"config": {"epochs": 1}}', "\0"])
+def test_metadata_that_cannot_be_read_is_a_damaged_model(settings, copied, content):
+    (copied / "metadata.json").write_text(content)
+    with pytest.raises(ModelUnavailable, match="metadata of model 'mine'"):
+        load_info("mine", settings)
+    assert len(list_models(settings)) == len(STARTER_IDS)
+
+
+@pytest.mark.parametrize("model_id", ["../ann", "", "Ann", "a/b", "a" * 65, ".", "a b"])
+def test_an_id_is_a_plain_name(settings, model_id):
+    with pytest.raises(ModelUnavailable, match="is no model id"):
+        model_folder(model_id, settings)
+
+
+def test_a_config_survives_json():
+    config = TrainConfig("ann", hidden_units=(5, 3), seed=7)
+    assert config_from_json(json.loads(to_json(config))) == config
+
+
+def test_an_unknown_setting_is_named():
+    with pytest.raises(InvalidConfig, match="Unknown settings: layers"):
+        config_from_json({"layers": 3})
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "file"
+    write_file(path, b"old")
+    write_file(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_partial_one(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_file(path, b"old")
+
+    def full(self, content):
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(model_store.Path, "write_bytes", full)
+    with pytest.raises(StorageFailed, match="No space left on device"):
+        write_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [path] == list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_folder_that_cannot_be_written_is_told():
+    with pytest.raises(StorageFailed, match="could not be written"):
+        write_file(model_store.Path("/dev/full/file"), b"content")
+
+
+@pytest.mark.parametrize("model_id", STARTER_IDS)
+def test_a_starter_reads_plain_handwriting(model_id, settings, handwriting):
+    classifier = load_classifier(model_id, settings)
+    assert [classifier.predict(render(handwriting[digit])).digit for digit in range(10)] == list(range(10))
+
+
+def test_a_prediction_is_whole(settings, handwriting):
+    image = render(handwriting[5])
+    prediction = load_classifier("cnn", settings).predict(image)
+    assert prediction.probabilities.shape == (10,)
+    assert prediction.probabilities.sum() == pytest.approx(1, abs=1e-6)
+    assert prediction.confidence == prediction.probabilities.max() == prediction.digit_score
+    assert (prediction.answer_set[0], prediction.is_digit, prediction.model_id) == (5, True, "cnn")
+    np.testing.assert_array_equal((prediction.image * 255).round(), image)
+
+
+def test_many_images_are_read_as_one_by_one(settings):
+    images, _ = draw_digits(300, seed=3)
+    classifier = load_classifier("cnn", settings)
+    singly = np.array([classifier.predict(image).probabilities for image in images])
+    np.testing.assert_allclose(classifier.predict_probabilities(images), singly, atol=1e-5)
+
+
+def test_no_images_give_no_answers(settings):
+    answers = load_classifier("ann", settings).predict_probabilities(np.empty((0, 28, 28), np.uint8))
+    assert answers.shape == (0, 10)
+
+
+def test_threads_that_share_a_classifier_get_their_own_answers(settings):
+    images, _ = draw_digits(64, seed=4)
+    classifier = load_classifier("ann", settings)
+    expected = classifier.predict_probabilities(images)
+    wrong = []
+
+    def read(start):
+        for turn in range(100):
+            i = (start + turn) % len(images)
+            if not np.allclose(classifier.predict(images[i]).probabilities, expected[i], atol=1e-5):
+                wrong.append(i)
+
+    threads = [threading.Thread(target=read, args=[8 * number]) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_bytes_that_are_no_network_are_refused():
+    with pytest.raises(ModelUnavailable, match="cannot be read"):
+        Network(b"not a flatbuffer")
+
+
+def test_calibration_comes_from_the_metadata(settings, handwriting):
+    info = load_info("cnn", settings)
+    network = Network(read_model_file(info, "model.tflite", settings))
+    vague = Classifier(dataclasses.replace(info, calibration={"temperature": 50.0, "threshold": 0.01}), network)
+    prediction = vague.predict(render(handwriting[2]))
+    assert prediction.digit == 2
+    assert prediction.confidence < 0.5
+    assert len(prediction.answer_set) == 10
