@@ -32,7 +32,7 @@ def chart_probabilities(predictions: Sequence[Prediction]) -> alt.Chart:
             ),
             alt.XOffset("model:N", sort=models),
             _by("model", models),
-            tooltip=["model", "digit", alt.Tooltip("probability:Q", format=".2%")],
+            tooltip=["model:N", "digit:O", alt.Tooltip("probability:Q", format=".2%")],
         )
         .properties(height=240)
     )
@@ -60,7 +60,7 @@ def chart_training(events: Sequence[TrainEvent], metric: str) -> alt.LayerChart 
     points = alt.Chart(pd.DataFrame(epochs, columns=["epoch", "value", "images"])).mark_line(point=True)
     return alt.layer(
         line.encode(x, y),
-        points.encode(x, y, _by("images", images), tooltip=["epoch", "images", "value"]),
+        points.encode(x, y, _by("images", images), tooltip=["epoch:Q", "images:N", "value:Q"]),
     ).properties(height=260)
 
 
@@ -76,7 +76,7 @@ def chart_recall(by_digit: dict[int, tuple[int, int]]) -> alt.Chart:
         .encode(
             alt.X("digit:O", title="Digit that was meant", axis=alt.Axis(labelAngle=0)).scale(domain=list(range(10))),
             alt.Y("share:Q", title="Read right", axis=alt.Axis(format="%", tickCount=4)).scale(domain=(0, 1)),
-            tooltip=["digit", "drawings", "right", alt.Tooltip("share:Q", format=".0%")],
+            tooltip=["digit:O", "drawings:Q", "right:Q", alt.Tooltip("share:Q", format=".0%")],
         )
         .properties(height=220)
     )
@@ -99,12 +99,12 @@ def chart_confusion(confusion_matrix: np.ndarray) -> alt.LayerChart | alt.FacetC
     )
     cells = base.mark_rect().encode(
         alt.Color("share:Q", legend=None).scale(scheme="blues", domain=(0, 0.1), clamp=True),
-        tooltip=["true", "predicted", "count", alt.Tooltip("share:Q", format=".2%")],
+        tooltip=["true:O", "predicted:O", "count:Q", alt.Tooltip("share:Q", format=".2%")],
     )
     counts = (
         base.transform_filter("datum.count > 0")
         .mark_text(fontSize=11)
-        .encode(alt.Text("count:Q"), alt.condition("datum.share > 0.05", alt.value("white"), alt.value("black")))
+        .encode(alt.Text("count:Q"), color=alt.condition("datum.share > 0.05", alt.value("white"), alt.value("black")))
     )
     return alt.layer(cells, counts).properties(height=360)
 
