@@ -64,22 +64,19 @@ def chart_training(events: Sequence[TrainEvent], metric: str) -> alt.LayerChart 
     ).properties(height=260)
 
 
-def chart_recall(by_digit: dict[int, tuple[int, int]]) -> alt.Chart:
-    """Bars of how often each digit was read right; by_digit maps a digit to (total, correct)."""
+def chart_recall(by_digit: dict[int, tuple[int, int]]) -> alt.LayerChart | alt.FacetChart:
+    """Bars of how often each digit was read right, with the counts; by_digit maps a digit to (total, correct)."""
     frame = pd.DataFrame(
         [(digit, total, correct, correct / total) for digit, (total, correct) in by_digit.items() if total],
         columns=["digit", "drawings", "right", "share"],
     )
-    return (
-        alt.Chart(frame)
-        .mark_bar(color=COLOURS[0])
-        .encode(
-            alt.X("digit:O", title="Digit that was meant", axis=alt.Axis(labelAngle=0)).scale(domain=list(range(10))),
-            alt.Y("share:Q", title="Read right", axis=alt.Axis(format="%", tickCount=4)).scale(domain=(0, 1)),
-            tooltip=["digit:O", "drawings:Q", "right:Q", alt.Tooltip("share:Q", format=".0%")],
-        )
-        .properties(height=220)
+    base = alt.Chart(frame).encode(
+        alt.X("digit:O", title="Digit that was meant", axis=alt.Axis(labelAngle=0)).scale(domain=list(range(10))),
+        alt.Y("share:Q", title="Read right", axis=alt.Axis(format="%", values=[0, 0.5, 1])).scale(domain=(0, 1.15)),
+        tooltip=["digit:O", "drawings:Q", "right:Q", alt.Tooltip("share:Q", format=".0%")],
     )
+    counts = base.transform_calculate(count="datum.right + ' of ' + datum.drawings").mark_text(dy=-8, color="gray")
+    return alt.layer(base.mark_bar(color=COLOURS[0]), counts.encode(alt.Text("count:N"))).properties(height=220)
 
 
 def chart_confusion(confusion_matrix: np.ndarray) -> alt.LayerChart | alt.FacetChart:

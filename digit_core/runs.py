@@ -177,6 +177,7 @@ def _train_in_turn(
         except Timeout:
             continue
         with queue:
+            tell(TrainEvent("started", time.time()))  # TensorFlow's import comes next, and takes seconds
             return _train(folder, config, settings, tell)
     return None
 

@@ -55,8 +55,8 @@ def train(
 ) -> Any:
     """Train a new network on the dataset's training images and return it, a Keras model.
 
-    Emits one `started` event, `batch` events at most ten a second, and an `epoch` event for each epoch, with the mean
-    loss and accuracy so far. Ends early, with the network as it is, when `should_stop` says so, the time budget is
+    Emits `batch` events, at most ten a second, and an `epoch` event for each epoch, with the mean loss and accuracy so
+    far. Ends early, with the network as it is, when `should_stop` says so, the time budget is
     used up, or early stopping applies. Raises InvalidConfig and TrainingUnavailable.
     """
     check_config(config)
@@ -66,9 +66,6 @@ def train(
     network.compile(_optimizer(keras, config), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     batches = math.ceil(len(x_train) / config.batch_size)
     progress = _progress_callback(keras, config, batches, on_event, should_stop)
-    on_event(
-        TrainEvent("started", time.time(), batches_per_epoch=batches, message=f"{network.count_params():,} weights")
-    )
     best, waited = math.inf, 0
     for epoch in range(config.epochs):
         rng = np.random.default_rng([config.seed, epoch])

@@ -128,7 +128,7 @@ def ask_verdict(drawing: Drawing, mode: InputKind, image: np.ndarray, prediction
 
 
 st.title("Draw a digit")
-left, right = st.columns([2, 3], gap="large")
+left, right = st.columns([2, 3], gap="medium")
 drawing = None
 with left:
     mode: InputKind = st.segmented_control(

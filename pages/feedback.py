@@ -55,9 +55,9 @@ with told_errors():
         )
     else:
         with st.container(horizontal=True, key="totals"):
-            st.metric("Drawings judged", f"{stats.total:,}", border=True, width=220)
-            st.metric("Read right", f"{stats.correct / stats.total:.0%}", border=True, width=220)
-            st.metric("Misread", f"{stats.total - stats.correct:,}", border=True, width=220)
+            st.metric("Judged", f"{stats.total:,}", border=True)
+            st.metric("Read right", f"{stats.correct / stats.total:.0%}", border=True)
+            st.metric("Misread", f"{stats.total - stats.correct:,}", border=True)
         left, right = st.columns(2, gap="large")
         with left:
             st.subheader("By digit", anchor=False)

@@ -1,7 +1,5 @@
 """Choose a network, train it in a process of its own, watch it learn, stop it."""
 
-from datetime import timedelta
-
 import pandas as pd
 import streamlit as st
 
@@ -15,11 +13,7 @@ from pages._shared import told_errors
 
 REFRESH = 0.5  # seconds
 ACTIVE = ("queued", "running")
-DATASETS = {
-    "mnist": "MNIST: 60,000 handwritten digits",
-    "synthetic": "Synthetic: 30,000 digits drawn by the program, no download",
-    "mnist+synthetic": "MNIST and synthetic",
-}
+DATASETS = {"mnist": "MNIST", "synthetic": "Synthetic digits", "mnist+synthetic": "MNIST and synthetic digits"}
 
 settings = read_settings()
 state = st.session_state
@@ -46,6 +40,11 @@ def stop(run_id: str) -> None:
         runs.stop_run(run_id, settings)
 
 
+def duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
 def show_run(run: Run) -> None:
     """Progress, time left and curves of one run."""
     events = runs.read_events(run.run_id, settings)
@@ -63,8 +62,7 @@ def show_run(run: Run) -> None:
         step = steps[-1]
         epochs, batches = run.config.epochs, step.batches_per_epoch
         share = (step.epoch - 1 + step.batch / batches) / epochs
-        left = timedelta(seconds=round(step.eta_s or 0))
-        words = f"Epoch {step.epoch} of {epochs}, batch {step.batch:,} of {batches:,}, {left} left"
+        words = f"Epoch {step.epoch} of {epochs}, batch {step.batch:,} of {batches:,}, {duration(step.eta_s or 0)} left"
         st.progress(min(share, 1.0), words)
     elif run.status == "finished" and last:
         st.success(
@@ -111,7 +109,8 @@ with left:
     )
     if not has_mnist:
         st.caption(
-            "MNIST is not on this machine: choosing it downloads 11 MB first. Synthetic digits are here at once."
+            "MNIST is not on this machine: choosing it downloads 11 MB first. Synthetic digits, drawn by the program, "
+            "are here at once."
         )
     st.slider("Epochs", 1, 30, 3, key="epochs", help="Times through the training images", persist_state="session")
     with st.expander("More settings"):
@@ -134,7 +133,7 @@ with right, told_errors():
         with told_errors():
             run = runs.load_run(run_id, settings)
             show_run(run)
-            if watched and watched.status in ACTIVE and run.status not in ACTIVE:
+            if watched and run.status != watched.status:
                 st.rerun()
 
     if watched:
@@ -152,11 +151,16 @@ with right, told_errors():
                 "status": [run.status for run in history],
                 "images": [run.config.dataset for run in history],
                 "epochs": [run.config.epochs for run in history],
-                "started": [run.started_at for run in history],
+                "started": pd.to_datetime([run.started_at for run in history], utc=True),
             }
         )
         choice = st.dataframe(
-            table, hide_index=True, on_select="rerun", selection_mode="single-row", key="history", width="stretch"
+            table,
+            hide_index=True,
+            column_config={"started": st.column_config.DatetimeColumn(format="D MMM, HH:mm", timezone="UTC")},
+            on_select="rerun",
+            selection_mode="single-row",
+            key="history",
         )
         if choice.selection.rows and (picked := table["run"][choice.selection.rows[0]]) != state.get("watched_run"):
             state.watched_run = picked

@@ -1,0 +1,47 @@
+"""The pictures of the README, taken from the real app: python -m tests.benchmarks.screenshots (needs Chromium)."""
+
+import os
+import shutil
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+from digit_core.settings import ROOT
+from tests.benchmarks.speed import CHROMIUM_FLAGS, server
+
+SEVEN = (((62, 70), (120, 60), (196, 66), (170, 120), (140, 180), (122, 236)), ((96, 152), (140, 146), (190, 148)))
+SIZES = {"draw": (1280, 800, "light"), "draw_phone": (390, 844, "dark")}
+
+
+def draw_seven(page: Page) -> None:
+    """Draw a barred seven with the mouse and wait for the answer."""
+    canvas = page.locator("[class*=st-key-canvas_] canvas.upper-canvas").first
+    canvas.wait_for(timeout=60_000)
+    page.wait_for_timeout(500)
+    box = canvas.bounding_box()
+    for stroke in SEVEN:
+        for number, (x, y) in enumerate(stroke):
+            page.mouse.move(box["x"] + x, box["y"] + y, steps=6)
+            if number == 0:
+                page.mouse.down()
+        page.mouse.up()
+        page.wait_for_timeout(400)
+    page.mouse.move(0, 0)
+    page.get_by_text("CNN reads").wait_for()
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    page.wait_for_timeout(1500)
+
+
+def main() -> None:
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    with server() as (address, *_), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        for name, (width, height, scheme) in SIZES.items():
+            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+            page.goto(address)
+            draw_seven(page)
+            page.screenshot(path=ROOT / "docs" / f"{name}.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
