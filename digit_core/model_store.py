@@ -34,7 +34,7 @@ MAX_FILE_BYTES = 200 * 2**20
 def list_models(settings: Settings) -> list[ModelInfo]:
     """Return the models that can serve: the starters, then the others, newest first; damaged ones are left out."""
     folders = [STARTERS / model_id for model_id in STARTER_IDS]
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):  # no folder yet: no model yet
         folders += [folder for folder in settings.models.iterdir() if folder.name not in STARTER_IDS]
     infos = []
     for folder in folders:
@@ -73,7 +73,7 @@ def read_model_file(info: ModelInfo, name: str, settings: Settings) -> bytes:
 
 def save_network(network: Any, folder: Path) -> None:
     """Write a Keras model as `model.keras`, without its optimizer, and as `model.tflite`."""
-    with _storing(folder), tempfile.TemporaryDirectory(dir=folder, prefix="export-") as scratch:
+    with storing(folder), tempfile.TemporaryDirectory(dir=folder, prefix="export-") as scratch:
         network.compile()
         paths = [Path(scratch) / name for name in NETWORK_FILES]
         network.save(paths[0])
@@ -152,7 +152,7 @@ def to_json(noun: Any) -> bytes:
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file whole or not at all. Raises StorageFailed when the disk does not take it."""
-    with _storing(path.parent):
+    with storing(path.parent):
         partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
         try:
             partial.write_bytes(content)
@@ -162,7 +162,8 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _storing(folder: Path) -> Iterator[None]:
+def storing(folder: Path) -> Iterator[None]:
+    """Raise StorageFailed, a sentence, when the folder's disk does not take what is written."""
     try:
         yield
     except OSError as error:

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from digit_core.augmentation import augment
 from digit_core.classifier import Network
 from digit_core.datasets import load_dataset
-from digit_core.errors import DigitError, ModelUnavailable, StorageFailed
+from digit_core.errors import DigitError, ModelUnavailable
 from digit_core.evaluation import calibrate, evaluate, fit_calibration
 from digit_core.model_store import (
     STARTER_IDS,
@@ -29,6 +29,7 @@ from digit_core.model_store import (
     model_folder,
     save_model,
     save_network,
+    storing,
     to_json,
     write_file,
 )
@@ -51,14 +52,11 @@ def create_run(config: TrainConfig, settings: Settings, run_id: str | None = Non
     candidates = [name] if run_id else [name, *(f"{name}-{number}" for number in range(2, 100))]
     for candidate in candidates:
         folder = model_folder(candidate, settings)
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise StorageFailed(
-                f"{folder} could not be made: {error.strerror}. Choose another DIGIT_LAB_MODELS."
-            ) from None
+        with storing(folder.parent):
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                continue
         write_file(folder / "config.json", to_json(config))
         _append(folder, TrainEvent("queued", time.time()))
         return candidate
@@ -73,9 +71,16 @@ def start_run(config: TrainConfig, settings: Settings) -> str:
     run_id = create_run(config, settings)
     folder = model_folder(run_id, settings)
     command = [sys.executable, "-m", "digit_core", "train", "--resume", run_id]
-    new_session = {"creationflags": 0x00000208} if sys.platform == "win32" else {"start_new_session": True}
-    with (folder / "worker.log").open("ab") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **new_session)
+    with storing(folder), (folder / "worker.log").open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            creationflags=getattr(subprocess, "DETACHED_PROCESS", 0),  # Windows' own
+            start_new_session=True,
+        )
     threading.Thread(target=process.wait, daemon=True).start()  # or it would stay a zombie
     return run_id
 
@@ -95,9 +100,8 @@ def execute_run(run_id: str, settings: Settings, on_event: Callable[[TrainEvent]
         _append(folder, event)
         on_event(event)
 
-    lock = FileLock(folder / "run.lock")
     try:
-        lock.acquire(timeout=LOCK_WAIT)
+        lock = FileLock(folder / "run.lock").acquire(timeout=LOCK_WAIT)
     except Timeout:
         raise ModelUnavailable(f"Run {run_id} is under way in another process. Watch it, or stop it first.") from None
     with lock:
@@ -173,10 +177,10 @@ def _train_in_turn(
     queue = FileLock(settings.models / "queue.lock")
     while not (folder / "stop").exists():
         try:
-            queue.acquire(timeout=0.5)
+            turn = queue.acquire(timeout=0.5)
         except Timeout:
             continue
-        with queue:
+        with turn:
             tell(TrainEvent("started", time.time()))  # TensorFlow's import comes next, and takes seconds
             return _train(folder, config, settings, tell)
     return None
@@ -236,13 +240,8 @@ def _is_held(path: Path) -> bool:
 
 def _append(folder: Path, event: TrainEvent) -> None:
     line = json.dumps(dataclasses.asdict(event)) + "\n"
-    try:
-        with (folder / "events.jsonl").open("a", encoding="utf-8") as diary:
-            diary.write(line)
-    except OSError as error:
-        raise StorageFailed(
-            f"{folder} could not be written: {error.strerror}. Free some space and train again."
-        ) from None
+    with storing(folder), (folder / "events.jsonl").open("a", encoding="utf-8") as diary:
+        diary.write(line)
 
 
 def _utc(seconds: float | None) -> datetime | None:

@@ -81,6 +81,14 @@ def show_answer(prediction: Prediction) -> None:
         st.image(seen, caption="As it saw it", width=84)
 
 
+def show(fingerprint: str) -> None:
+    state.asked, state.hidden = fingerprint, None
+
+
+def hide(fingerprint: str) -> None:
+    state.asked, state.hidden = None, fingerprint
+
+
 def log(drawing: Drawing, mode: InputKind, image: np.ndarray, predictions: list[Prediction], digit: int | None) -> None:
     """Keep what the person said of the drawing on the screen."""
     answers = tuple(
@@ -147,19 +155,19 @@ with left:
     with told_errors():
         hashes = {info.model_id: info.sha256["model.tflite"] for info in list_models(settings)}
         if len(hashes) > len(STARTER_IDS):
-            st.multiselect("Models that read", list(hashes), STARTER_IDS, key="readers", persist_state="session")
+            st.multiselect(
+                "Models that read", list(hashes), STARTER_IDS, max_selections=4, key="readers", persist_state="session"
+            )
 
 with right, told_errors():
     chosen = [model_id for model_id in state.get("readers") or STARTER_IDS if model_id in hashes]
     if not chosen:
         raise ModelUnavailable("The models `ann` and `cnn` are missing. Restore the folder models/, or train a model.")
     fingerprint = fingerprint_of(drawing) if drawing else None
-    if not live and drawing and st.button("Classify", type="primary", icon=":material/search:"):
-        state.asked, state.hidden = fingerprint, None
     if drawing is None:
         st.info(INVITATIONS[mode], icon=":material/draw:")
     elif fingerprint == state.hidden or not (live or fingerprint == state.asked):
-        st.info("Press Classify, or draw on." if not live else "Draw on, and it is read again.", icon=":material/draw:")
+        st.button("Classify", type="primary", icon=":material/search:", on_click=show, args=[fingerprint])
     else:
         image = preprocess(drawing)
         predictions = [cached_classifier(model_id, hashes[model_id]).predict(image) for model_id in chosen]
@@ -174,6 +182,5 @@ with right, told_errors():
             chart_probabilities(predictions), alt="Probability of each digit, by model", key="probabilities"
         )
         ask_verdict(drawing, mode, image, predictions)
-        if st.button("Clear answer", icon=":material/visibility_off:", help="Takes the answer away, not the drawing"):
-            state.hidden, state.asked = fingerprint, None
-            st.rerun()
+        help = "Takes the answer away, not the drawing"
+        st.button("Clear answer", icon=":material/visibility_off:", help=help, on_click=hide, args=[fingerprint])

@@ -168,7 +168,7 @@ def test_a_failure_is_kept_in_the_diary_and_told(settings):
 
 def test_a_folder_that_cannot_be_made_is_told(settings, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StorageFailed, match="could not be made"):
+    with pytest.raises(StorageFailed, match="could not be written"):
         runs.create_run(CONFIG, dataclasses.replace(settings, models=tmp_path / "file" / "models"))
 
 
