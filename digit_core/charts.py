@@ -9,6 +9,7 @@ import pandas as pd
 from digit_core.types import Prediction, TrainEvent
 
 # Okabe and Ito's colours, told apart by colour-blind people and on light and dark grounds alike.
+MAX_POINTS = 1000  # of a line
 COLOURS = ("#0088cc", "#e69f00", "#009e73", "#cc79a7")
 
 
@@ -43,7 +44,7 @@ def chart_training(events: Sequence[TrainEvent], metric: str) -> alt.LayerChart 
     steps = [event for event in events if event.kind in ("batch", "epoch") and metric in event.metrics]
     batches = [
         {"epoch": event.epoch - 1 + event.batch / event.batches_per_epoch, "value": event.metrics[metric]}
-        for event in steps
+        for event in steps[:: 1 + len(steps) // MAX_POINTS]
     ]
     epochs = [
         {"epoch": event.epoch, "value": event.metrics[name], "images": images}

@@ -95,16 +95,20 @@ def config_options(command: Callable[..., None]) -> Callable[..., None]:
 @main.command()
 @config_options
 @click.option("--id", "run_id", help="Id of the run and its model; the time of day if left out.")
-@click.option("--resume", metavar="RUN_ID", help="Go on with a run that was created, with its own settings.")
+@click.option("--resume", metavar="RUN_ID", help="Do a run that was created but is not over.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
 @click.pass_obj
 def train(settings: Settings, /, run_id: str | None, resume: str | None, as_json: bool, **values: Any) -> None:
     """Train a model. Example: train --architecture cnn --dataset mnist --epochs 5"""
+    if resume and run_id:
+        raise click.UsageError("--resume goes on with a run that has an id. Leave --id out.")
     run_id = resume or runs.create_run(TrainConfig(**values), settings, run_id)
     runs.execute_run(
         run_id, settings, (lambda event: _echo_json(dataclasses.asdict(event))) if as_json else _echo_event
     )
-    if not as_json:
+    if as_json:
+        _echo_json({"run_id": run_id})
+    else:
         click.echo(f"Run {run_id}")
 
 
@@ -218,6 +222,8 @@ def _read_all(classifier: Classifier, path: Path) -> tuple[list[int | None], np.
 def _score(labels: list[int | None], probabilities: np.ndarray, data: str) -> dict[str, Any]:
     """Accuracy over all labelled drawings, one that could not be read being wrong; the rest over those that were."""
     labelled = np.array([label is not None for label in labels], bool)
+    if not labelled.any():
+        raise DataUnavailable(f"No drawing in {data} has a label. Give some, to measure by.")
     read = labelled & ~np.isnan(probabilities).any(axis=1)
     if not read.any():
         raise DataUnavailable(f"No labelled drawing in {data} could be read. Check what it holds.")

@@ -5,9 +5,12 @@ MNIST is looked for in this order: the path given, `DIGIT_LAB_MNIST`, Keras's ca
 
 import gzip
 import hashlib
+import http.client
 import json
+import shutil
 import tempfile
 import time
+import urllib.error
 import urllib.request
 import zipfile
 import zlib
@@ -18,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from digit_core.errors import DataUnavailable, DigitError, UnreadableInput
-from digit_core.model_store import write_file
+from digit_core.model_store import storing, write_file
 from digit_core.preprocessing import MAX_BYTES, picture_from_array, read_picture
 from digit_core.settings import Settings
 from digit_core.strokes import read_strokes
@@ -34,7 +37,7 @@ MNIST_SHA256 = {  # of the arrays' bytes in C order: they hold for every packagi
 }
 MNIST_BYTES = 55_000_000  # unpacked; the file itself has 11.5 million
 ARRAYS_BYTES = 2**31  # of a .npz file, unpacked
-LINE_BYTES = 2**20  # of a strokes file
+LINE_BYTES = 2**24  # of a strokes file: a million points, so that they can be refused by name
 DOWNLOAD_BYTES = 20_000_000
 TIMEOUT = 20.0  # seconds without an answer
 TRIES = 3
@@ -141,6 +144,8 @@ def _read_lines(path: Path) -> Iterator[tuple[int | None, Drawing | DigitError]]
             number = 0
             while line := file.readline(LINE_BYTES):
                 number += 1
+                if line.isspace():
+                    continue
                 entry = _read_entry(line, f"{path}, line {number:,}")
                 label = _check_label(entry.get("label"), path)
                 yield label, _or_error(lambda strokes: Drawing(read_strokes(strokes)), entry.get("strokes"))
@@ -179,7 +184,7 @@ def _load_arrays(path: Path, names: tuple[str, ...], limit: int, advice: str) ->
                 raise DataUnavailable(f"{path} holds more than {limit / 1e6:,.0f} MB. {advice}")
         with np.load(path, allow_pickle=False) as file:
             return {name: np.ascontiguousarray(file[name]) for name in names}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, MemoryError):
         raise DataUnavailable(f"{path} cannot be read. {advice}") from None
 
 
@@ -203,27 +208,38 @@ def _dataset(name: str, *arrays: np.ndarray) -> Dataset:
 
 
 def _download(target: Path, on_progress: Callable[[float], None]) -> None:
-    for attempt in range(1, TRIES + 1):
-        try:
-            content = _fetch(on_progress)
-            break
-        except OSError as error:
-            if attempt == TRIES:
-                raise DataUnavailable(
-                    f"MNIST could not be downloaded ({error}). Go online and try again, or put the file {MNIST_URL} at "
-                    f"{target}, or name it in DIGIT_LAB_MNIST. Synthetic digits need no download."
-                ) from None
-            time.sleep(attempt)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        candidate = Path(scratch) / target.name
-        candidate.write_bytes(content)
-        _read_mnist(candidate)
-    write_file(target, content)
+    with storing(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix="download-"))
+    candidate = scratch / target.name
+    try:
+        for attempt in range(1, TRIES + 1):
+            try:
+                content = _fetch(on_progress)
+                write_file(candidate, content)
+                _read_mnist(candidate)  # a network that wants a sign-in answers with a page of its own
+                break
+            except (OSError, http.client.HTTPException, DataUnavailable) as error:
+                if attempt == TRIES:
+                    reason = "something else came" if isinstance(error, DataUnavailable) else error
+                    raise DataUnavailable(
+                        f"MNIST could not be downloaded ({reason}). Go online and try again, or put {MNIST_URL} "
+                        f"at {target}, or name it in DIGIT_LAB_MNIST. Synthetic digits need no download."
+                    ) from None
+                time.sleep(attempt)
+        with storing(target.parent):
+            candidate.replace(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _fetch(on_progress: Callable[[float], None]) -> bytes:
-    with urllib.request.urlopen(MNIST_URL, timeout=TIMEOUT) as response:
+    try:
+        response = urllib.request.urlopen(MNIST_URL, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
+    with response:
         total = int(response.headers.get("Content-Length") or 11_490_434)
         content = bytearray()
         while chunk := response.read(2**18):

@@ -8,7 +8,6 @@ from digit_core.types import Evaluation
 
 COVERAGE = 0.995  # of answer sets that hold the true digit
 BINS = 15  # of equal width, for the calibration error (Guo et al. 2017)
-UNCALIBRATED = {"temperature": 1.0, "threshold": 0.5}
 
 
 def evaluate(y_true: np.ndarray, probabilities: np.ndarray) -> Evaluation:

@@ -94,6 +94,8 @@ def save_model(
 
     train_metrics holds the last epoch's loss (nats) and accuracy.
     """
+    import tensorflow
+
     write_file(folder / "evaluation.json", to_json(evaluation))
     files = {name: (folder / name).read_bytes() for name in (*NETWORK_FILES, "evaluation.json")}
     info = ModelInfo(
@@ -112,7 +114,8 @@ def save_model(
         sha256={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         versions={
             "python": ".".join(map(str, sys.version_info[:3])),
-            **{name: version(name) for name in ("keras", "tensorflow", "ai-edge-litert", "numpy")},
+            "tensorflow": tensorflow.__version__,  # its package may be called tensorflow-cpu
+            **{name: version(name) for name in ("keras", "ai-edge-litert", "numpy")},
         },
         config=config,
     )
@@ -176,6 +179,8 @@ def storing(folder: Path) -> Iterator[None]:
 def _read_info(folder: Path) -> ModelInfo:
     try:
         values = json.loads((folder / METADATA).read_bytes())
+        if not all(isinstance(values["sha256"][name], str) for name in NETWORK_FILES):
+            raise ValueError("a digest is no text")
         return ModelInfo(
             **values
             | {

@@ -5,8 +5,10 @@ The folder holds `config.json`, the diary `events.jsonl` (append-only, a TrainEv
 final event whose lock is free is lost; it trains only while it holds `queue.lock`, so runs wait for each other.
 """
 
+import contextlib
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -24,6 +26,7 @@ from digit_core.datasets import load_dataset
 from digit_core.errors import DigitError, ModelUnavailable
 from digit_core.evaluation import calibrate, evaluate, fit_calibration
 from digit_core.model_store import (
+    METADATA,
     STARTER_IDS,
     config_from_json,
     model_folder,
@@ -33,13 +36,18 @@ from digit_core.model_store import (
     to_json,
     write_file,
 )
-from digit_core.settings import ROOT, Settings
+from digit_core.settings import ROOT, Settings, to_environ
 from digit_core.training import check_config, split_validation, train
 from digit_core.types import Dataset, ModelInfo, Run, Status, TrainConfig, TrainEvent
 
 FINAL = ("finished", "stopped", "failed")
 START_UP = 15.0  # seconds that a new process has to take its lock
 LOCK_WAIT = 5.0  # seconds
+PROBING = threading.Lock()
+
+
+class Stopped(Exception):
+    """The run was asked to stop."""
 
 
 def create_run(config: TrainConfig, settings: Settings, run_id: str | None = None) -> str:
@@ -78,6 +86,7 @@ def start_run(config: TrainConfig, settings: Settings) -> str:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            env=os.environ | to_environ(settings),
             creationflags=getattr(subprocess, "DETACHED_PROCESS", 0),  # Windows' own
             start_new_session=True,
         )
@@ -92,9 +101,7 @@ def execute_run(run_id: str, settings: Settings, on_event: Callable[[TrainEvent]
     over, and any DigitError that training meets, which the diary keeps as a `failed` event.
     """
     folder = model_folder(run_id, settings)
-    run = load_run(run_id, settings)
-    if run.status in FINAL:
-        raise ModelUnavailable(f"Run {run_id} has {run.status}. Start a new one.")
+    config = load_run(run_id, settings).config
 
     def tell(event: TrainEvent) -> None:
         _append(folder, event)
@@ -105,8 +112,12 @@ def execute_run(run_id: str, settings: Settings, on_event: Callable[[TrainEvent]
     except Timeout:
         raise ModelUnavailable(f"Run {run_id} is under way in another process. Watch it, or stop it first.") from None
     with lock:
+        if (status := load_run(run_id, settings).status) in FINAL:
+            raise ModelUnavailable(f"Run {run_id} has {status}. Start a new one.")
         try:
-            info = _train_in_turn(folder, run.config, settings, tell)
+            info = _train_in_turn(folder, config, settings, tell)
+        except Stopped:
+            info = None
         except DigitError as error:
             tell(TrainEvent("failed", time.time(), message=str(error)))
             raise
@@ -137,7 +148,7 @@ def load_run(run_id: str, settings: Settings) -> Run:
         ) from None
     except (OSError, ValueError, TypeError):
         raise ModelUnavailable(f"The settings of run {run_id!r} cannot be read. Delete its folder {folder}.") from None
-    events = read_events(run_id, settings)
+    events = _parse(_read_diary(folder)[:4] + _read_diary(folder)[-4:])
     started = next((event.time for event in events if event.kind == "started"), None)
     ended = events[-1].time if events and events[-1].kind in FINAL else None
     return Run(run_id, config, _status(folder, events), _utc(started), _utc(ended))
@@ -158,16 +169,21 @@ def list_runs(settings: Settings) -> list[Run]:
 
 def read_events(run_id: str, settings: Settings) -> list[TrainEvent]:
     """Read a run's diary; a last line that was cut short is left out."""
+    return _parse(_read_diary(model_folder(run_id, settings)))
+
+
+def _read_diary(folder: Path) -> list[bytes]:
     try:
-        lines = (model_folder(run_id, settings) / "events.jsonl").read_bytes().splitlines()
+        return (folder / "events.jsonl").read_bytes().splitlines()
     except OSError:
         return []
+
+
+def _parse(lines: list[bytes]) -> list[TrainEvent]:
     events = []
     for line in lines:
-        try:
+        with contextlib.suppress(ValueError, TypeError):
             events.append(TrainEvent(**json.loads(line)))
-        except (ValueError, TypeError):
-            continue
     return events
 
 
@@ -189,15 +205,22 @@ def _train_in_turn(
 def _train(
     folder: Path, config: TrainConfig, settings: Settings, tell: Callable[[TrainEvent], None]
 ) -> ModelInfo | None:
-    dataset = load_dataset(config.dataset, settings)
+    stop = folder / "stop"
+
+    def report(share: float) -> None:
+        if stop.exists():
+            raise Stopped
+        tell(TrainEvent("started", time.time(), message=f"Downloading MNIST: {share:.0%}"))
+
+    dataset = load_dataset(config.dataset, settings, report)
     metrics: dict[str, float] = {}
 
     def listen(event: TrainEvent) -> None:
         metrics.update(event.metrics)
         tell(event)
 
-    network = train(config, dataset, listen, (folder / "stop").exists)
-    if (folder / "stop").exists():
+    network = train(config, dataset, listen, stop.exists)
+    if stop.exists():
         return None
     save_network(network, folder)
     info = _store(folder, config, dataset, network.count_params(), metrics)
@@ -224,6 +247,8 @@ def _store(
 def _status(folder: Path, events: list[TrainEvent]) -> Status:
     if events and events[-1].kind in FINAL:
         return events[-1].kind  # type: ignore[return-value]
+    if (folder / METADATA).exists():
+        return "finished"  # a model whose diary did not travel with it
     alive = _is_held(folder / "run.lock") or time.time() - (events[0].time if events else 0) < START_UP
     if not alive:
         return "lost"
@@ -232,7 +257,7 @@ def _status(folder: Path, events: list[TrainEvent]) -> Status:
 
 def _is_held(path: Path) -> bool:
     try:
-        with FileLock(path, timeout=0):
+        with PROBING, FileLock(path, timeout=0):  # two probes at once would take each other for the run
             return False
     except Timeout:
         return True

@@ -25,6 +25,19 @@ class Settings:
     pen_digits: Path | None
 
 
+def to_environ(settings: Settings) -> dict[str, str]:
+    """The variables from which another process, whatever its folder, reads the same settings."""
+    paths = {
+        "MODELS": settings.models,
+        "DATA": settings.data,
+        "MNIST": settings.mnist,
+        "PEN_DIGITS": settings.pen_digits,
+    }
+    return {f"DIGIT_LAB_{name}": str(path.resolve()) if path else "" for name, path in paths.items()} | {
+        "DIGIT_LAB_DATABASE_URL": settings.database_url
+    }
+
+
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the `DIGIT_LAB_*` variables; one that is empty counts as not set."""
 

@@ -22,7 +22,7 @@ WARM_UP = 0.25  # the share of a one-cycle schedule in which the learning rate r
 def check_config(config: TrainConfig) -> None:
     """Raise InvalidConfig, with a sentence, for the first setting outside its range."""
     for name, value, low, high in (
-        ("epochs", config.epochs, 1, 1000),
+        ("number of epochs", config.epochs, 1, 1000),
         ("batch size", config.batch_size, 1, 4096),
         ("learning rate", config.learning_rate, 1e-6, 1.0),
         ("number of hidden layers", len(config.hidden_units), 1, 8),

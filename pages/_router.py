@@ -11,9 +11,9 @@ st.set_page_config(
 )
 st.navigation(
     [
-        st.Page("draw.py", title="Draw", default=True),
-        st.Page("train.py", title="Train"),
-        st.Page("feedback.py", title="Feedback"),
+        st.Page("draw.py", title="Draw", icon=":material/draw:", default=True),
+        st.Page("train.py", title="Train", icon=":material/model_training:"),
+        st.Page("feedback.py", title="Feedback", icon=":material/rate_review:"),
     ],
     position="top",
 ).run()

@@ -36,8 +36,8 @@ def cached_store(database_url: str) -> FeedbackStore:
     return FeedbackStore(database_url)
 
 
-def canvas(pen_width: int) -> dict[str, Any]:
-    """Show the canvas and return its drawing, Fabric's JSON.
+def canvas(pen_width: int) -> Any:
+    """Show the canvas and return what it sent: a drawing as Fabric's JSON, unless somebody meddled with it.
 
     The drawing is kept in the session, so that it outlives a change of page. Undo and clear mount a new canvas: the
     component's own undo shows only where a mouse can hover.
@@ -61,8 +61,10 @@ def canvas(pen_width: int) -> dict[str, Any]:
             initial_drawing=state.canvas_start,
             key=key,
         )
-    state.drawing = result.json_data or {"objects": []}
-    return state.drawing
+    sent = result.json_data
+    is_drawing = isinstance(sent, dict) and isinstance(sent.get("objects"), list)
+    state.drawing = sent if is_drawing else {"objects": []}
+    return sent
 
 
 def undo() -> None:

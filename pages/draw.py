@@ -43,19 +43,21 @@ def read_drawing(mode: InputKind) -> Drawing | None:
     """What the person gave: the canvas, a file or a snapshot; None while there is nothing."""
     if mode == "canvas":
         st.caption("From 0 to 9: large or small, anywhere.")  # and room for the canvas's own tools above it
-        strokes = strokes_from_canvas(canvas(state.get("pen_width", PEN_WIDTH)))
+        drawn = canvas(state.get("pen_width", PEN_WIDTH))
+        empty = not state.drawing["objects"]
         with st.container(horizontal=True, vertical_alignment="center", key="canvas_tools"):
             st.button(
                 "Undo",
                 icon=":material/undo:",
                 on_click=undo,
                 help="Take back the last stroke, or what was cleared",
-                disabled=not (strokes or state.get("cleared")),
+                disabled=empty and not state.get("cleared"),
             )
-            st.button("Clear", icon=":material/delete:", on_click=clear, help="Empty the canvas", disabled=not strokes)
+            st.button("Clear", icon=":material/delete:", on_click=clear, help="Empty the canvas", disabled=empty)
             with st.popover("Pen", icon=":material/edit:"):
                 st.slider("Pen width (pixels)", 6, 40, PEN_WIDTH, key="pen_width", persist_state="session")
                 st.caption("A matter of taste: the answer does not depend on it.")
+        strokes = strokes_from_canvas(drawn)
         return Drawing(strokes) if strokes else None
     if mode == "upload":
         file = st.file_uploader(
@@ -101,15 +103,17 @@ def log(drawing: Drawing, mode: InputKind, image: np.ndarray, predictions: list[
         for prediction in predictions
     )
     feedback = Feedback(str(uuid.uuid4()), datetime.now(UTC), state.session_id, drawing, mode, image, answers, digit)
-    with told_errors():
-        cached_store(settings.database_url).add(feedback)
-        state.said[fingerprint_of(drawing)] = feedback
+    if fingerprint_of(drawing) not in state.said:  # a second press is the same verdict
+        with told_errors():
+            cached_store(settings.database_url).add(feedback)
+            state.said[fingerprint_of(drawing)] = feedback
 
 
 def take_back(fingerprint: str) -> None:
-    with told_errors():
-        cached_store(settings.database_url).delete(state.said[fingerprint].id)
-        del state.said[fingerprint]
+    if said := state.said.get(fingerprint):
+        with told_errors():
+            cached_store(settings.database_url).delete(said.id)
+            del state.said[fingerprint]
 
 
 def ask_verdict(drawing: Drawing, mode: InputKind, image: np.ndarray, predictions: list[Prediction]) -> None:
@@ -152,17 +156,23 @@ with left:
     with told_errors():
         drawing = read_drawing(mode)
     live = st.toggle("Read as I draw", value=True, key="live", persist_state="session")
-    with told_errors():
-        hashes = {info.model_id: info.sha256["model.tflite"] for info in list_models(settings)}
-        if len(hashes) > len(STARTER_IDS):
-            st.multiselect(
-                "Models that read", list(hashes), STARTER_IDS, max_selections=4, key="readers", persist_state="session"
-            )
+    hashes = {info.model_id: info.sha256["model.tflite"] for info in list_models(settings)}
+    starters = [model_id for model_id in STARTER_IDS if model_id in hashes]
+    if len(hashes) > len(starters):
+        st.multiselect(
+            "Models that read",
+            list(hashes),
+            starters,
+            max_selections=4,
+            key="readers",
+            persist_state="session",
+            help="Up to four. The first one leads: its answer is the one that counts as right or wrong.",
+        )
 
 with right, told_errors():
-    chosen = [model_id for model_id in state.get("readers") or STARTER_IDS if model_id in hashes]
+    chosen = [model_id for model_id in state.get("readers") or starters or list(hashes)[:2] if model_id in hashes]
     if not chosen:
-        raise ModelUnavailable("The models `ann` and `cnn` are missing. Restore the folder models/, or train a model.")
+        raise ModelUnavailable("There is no model that could read. Restore models/ann and models/cnn, or train one.")
     fingerprint = fingerprint_of(drawing) if drawing else None
     if drawing is None:
         st.info(INVITATIONS[mode], icon=":material/draw:")
@@ -170,7 +180,12 @@ with right, told_errors():
         st.button("Classify", type="primary", icon=":material/search:", on_click=show, args=[fingerprint])
     else:
         image = preprocess(drawing)
-        predictions = [cached_classifier(model_id, hashes[model_id]).predict(image) for model_id in chosen]
+        predictions = []
+        for model_id in chosen:
+            with told_errors():  # a damaged model does not keep the others from answering
+                predictions.append(cached_classifier(model_id, hashes[model_id]).predict(image))
+        if not predictions:
+            st.stop()
         with st.container(horizontal=True, key="answers"):
             for prediction in predictions:
                 show_answer(prediction)

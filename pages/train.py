@@ -45,6 +45,12 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
+def pick() -> None:
+    """Watch the run that was chosen in the table."""
+    if rows := state.history.selection.rows:
+        state.watched_run = state.listed_runs[rows[0]]
+
+
 def show_run(run: Run) -> None:
     """Progress, time left and curves of one run."""
     events = runs.read_events(run.run_id, settings)
@@ -57,7 +63,7 @@ def show_run(run: Run) -> None:
     if run.status == "queued":
         st.info("Waiting for its turn: one run trains at a time.", icon=":material/hourglass:")
     elif run.status == "running" and not steps:
-        st.progress(0.0, "TensorFlow is starting: that takes some seconds.")
+        st.progress(0.0, (last and last.message) or "Getting ready: images and TensorFlow take some seconds.")
     elif run.status == "running":
         step = steps[-1]
         epochs, batches = run.config.epochs, step.batches_per_epoch
@@ -84,8 +90,10 @@ def show_run(run: Run) -> None:
 
 
 st.title("Train a network")
+can_train = False
 with told_errors():
     check_tensorflow()
+    can_train = True
 has_mnist = find_mnist(settings) is not None
 left, right = st.columns([1, 2], gap="large")
 with left:
@@ -115,12 +123,24 @@ with left:
     st.slider("Epochs", 1, 30, 3, key="epochs", help="Times through the training images", persist_state="session")
     with st.expander("More settings"):
         defaults = TrainConfig()
-        st.select_slider("Batch size", [32, 64, 128, 256, 512], defaults.batch_size, key="batch_size")
-        st.number_input("Learning rate", 1e-6, 1.0, defaults.learning_rate, 1e-3, format="%.4f", key="learning_rate")
-        st.slider("Dropout", 0.0, 0.9, defaults.dropout, key="dropout", help="Share of units left out while training")
-        st.toggle("Augment", defaults.augment, key="augment", help="Turn, stretch, slant, thicken and thin the images")
-        st.number_input("Seed", 0, 2**31 - 1, defaults.seed, key="seed", help="The same seed gives the same start")
-    st.button("Train", type="primary", icon=":material/play_arrow:", on_click=start, key="train", width="stretch")
+        kept = {"persist_state": "session"}
+        st.select_slider("Batch size", [32, 64, 128, 256, 512], defaults.batch_size, key="batch_size", **kept)
+        st.number_input(
+            "Learning rate", 1e-6, 1.0, defaults.learning_rate, 1e-3, format="%.4f", key="learning_rate", **kept
+        )
+        st.slider("Dropout", 0.0, 0.9, defaults.dropout, key="dropout", help="Share of units left out", **kept)
+        help = "Turn, stretch, slant, thicken and thin the images"
+        st.toggle("Augment", defaults.augment, key="augment", help=help, **kept)
+        st.number_input("Seed", 0, 2**31 - 1, defaults.seed, key="seed", help="The same seed, the same start", **kept)
+    st.button(
+        "Train",
+        type="primary",
+        icon=":material/play_arrow:",
+        on_click=start,
+        key="train",
+        width="stretch",
+        disabled=not can_train,
+    )
 
 with right, told_errors():
     history = runs.list_runs(settings)
@@ -154,14 +174,12 @@ with right, told_errors():
                 "started": pd.to_datetime([run.started_at for run in history], utc=True),
             }
         )
-        choice = st.dataframe(
+        state.listed_runs = [run.run_id for run in history]
+        st.dataframe(
             table,
             hide_index=True,
             column_config={"started": st.column_config.DatetimeColumn(format="D MMM, HH:mm", timezone="UTC")},
-            on_select="rerun",
+            on_select=pick,
             selection_mode="single-row",
             key="history",
         )
-        if choice.selection.rows and (picked := table["run"][choice.selection.rows[0]]) != state.get("watched_run"):
-            state.watched_run = picked
-            st.rerun()

@@ -33,7 +33,10 @@ def test_every_probability_of_every_model_is_a_bar():
 def test_training_is_drawn_per_batch_and_per_epoch():
     drawn = rows(chart_training(EVENTS, "accuracy"))
     assert [row["epoch"] for row in drawn if "images" not in row] == [0.5, 1.0, 1.25]
-    assert {(row["images"], row["value"]) for row in drawn if "images" in row} == {("training", 0.6), ("validation", 0.7)}
+    assert {(row["images"], row["value"]) for row in drawn if "images" in row} == {
+        ("training", 0.6),
+        ("validation", 0.7),
+    }
 
 
 def test_a_training_without_an_epoch_yet_can_be_drawn():

@@ -66,7 +66,7 @@ def test_wrong_usage_is_exit_code_2(arguments):
 def test_a_setting_outside_its_range_is_exit_code_1():
     result = run("train", "--epochs", 0)
     assert result.exit_code == 1
-    assert "The epochs is 0" in result.stderr or "epochs" in result.stderr
+    assert "The number of epochs is 0. Choose a value from 1 to 1000." in result.stderr
 
 
 def test_what_cannot_be_read_counts_as_wrong_and_fails_nothing_else(drawings, tmp_path):
@@ -97,6 +97,17 @@ def test_data_without_a_readable_drawing_is_told(tmp_path):
 def test_an_output_that_cannot_be_written_is_told(drawings, tmp_path):
     result = run("evaluate", "--data", drawings, "--predictions", tmp_path / "no" / "out.csv")
     assert (result.exit_code, "could not be written" in result.stderr) == (1, True)
+
+
+def test_drawings_without_labels_cannot_be_measured(tmp_path, handwriting):
+    path = tmp_path / "drawings.jsonl"
+    path.write_text(json.dumps({"strokes": [stroke.tolist() for stroke in handwriting[3]]}))
+    result = run("evaluate", "--data", path)
+    assert (result.exit_code, "has a label" in result.stderr) == (1, True)
+
+
+def test_a_run_is_given_a_new_id_or_resumed_not_both():
+    assert run("train", "--id", "mine", "--resume", "other").exit_code == 2
 
 
 def test_the_models_are_listed():

@@ -123,7 +123,7 @@ def test_a_download_that_fails_is_tried_again(settings, tiny_mnist, serve):
 def test_offline_the_sentence_names_the_file_and_its_place(settings, serve):
     answers, paths = serve
     answers.append((503, b""))
-    with pytest.raises(DataUnavailable, match=r"could not be downloaded.*put the file .*mnist.npz at .*mnist.npz"):
+    with pytest.raises(DataUnavailable, match=r"could not be downloaded.*put .*mnist.npz at .*mnist.npz"):
         load_mnist(settings)
     assert len(paths) == datasets.TRIES
     assert find_mnist(settings) is None
@@ -131,9 +131,10 @@ def test_offline_the_sentence_names_the_file_and_its_place(settings, serve):
 
 def test_a_download_of_something_else_is_not_kept(settings, serve):
     serve[0].append((200, b"<html>Sign in to the network</html>"))
-    with pytest.raises(DataUnavailable, match="cannot be read"):
+    with pytest.raises(DataUnavailable, match=r"something else came.*at .*data.mnist\.npz"):
         load_mnist(settings)
     assert find_mnist(settings) is None
+    assert list(settings.data.iterdir()) == []
 
 
 def test_an_endless_download_is_cut_off(settings, serve, monkeypatch):
@@ -183,6 +184,20 @@ def test_a_drawing_that_cannot_be_read_does_not_stop_the_others(tmp_path):
     (first, bad), (second, good) = read_drawings(path)
     assert first == 1 and isinstance(bad, DigitError)
     assert second is None and len(good.strokes) == 1
+
+
+def test_a_blank_line_is_skipped(tmp_path):
+    path = tmp_path / "drawings.jsonl"
+    path.write_text('\n{"label": 1, "strokes": [[[0, 0]]]}\n\n')
+    assert [label for label, _ in read_drawings(path)] == [1]
+
+
+def test_a_drawing_of_a_million_points_is_refused_and_counted(tmp_path):
+    path = tmp_path / "drawings.jsonl"
+    path.write_text('{"label": 1, "strokes": [[' + ",".join(["[0,0]"] * 1_000_000) + "]]}\n")
+    ((label, refused),) = read_drawings(path)
+    assert label == 1
+    assert "1,000,000 points" in str(refused)
 
 
 @pytest.mark.parametrize(

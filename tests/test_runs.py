@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
@@ -11,7 +12,7 @@ from filelock import FileLock
 from digit_core import runs
 from digit_core.errors import DataUnavailable, InvalidConfig, ModelUnavailable, StorageFailed
 from digit_core.model_store import list_models, to_json
-from digit_core.settings import ROOT, read_settings
+from digit_core.settings import ROOT, read_settings, to_environ
 from digit_core.training import check_config, learning_rate
 from digit_core.types import TrainConfig, TrainEvent
 
@@ -56,7 +57,7 @@ def test_an_id_is_given_once(settings, taken):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"epochs": 0}, "epochs is 0. Choose a value from 1 to 1000"),
+        ({"epochs": 0}, "number of epochs is 0. Choose a value from 1 to 1000"),
         ({"learning_rate": float("nan")}, "learning rate is nan"),
         ({"batch_size": 0}, "batch size"),
         ({"hidden_units": ()}, "hidden layers"),
@@ -112,6 +113,34 @@ def test_a_run_whose_process_lives_is_running(settings):
     diary(settings, "mine", "queued", "started")
     with FileLock(folder / "run.lock"):
         assert runs.load_run("mine", settings).status == "running"
+
+
+def test_a_model_that_travelled_without_its_diary_is_no_lost_run(settings):
+    folder = settings.models / "mine"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_bytes(to_json(CONFIG))
+    (folder / "metadata.json").write_text("{}")
+    assert runs.load_run("mine", settings).status == "finished"
+    assert not (folder / "run.lock").exists()
+
+
+def test_a_stopped_download_stops_the_run(settings, monkeypatch):
+    run_id = runs.create_run(CONFIG, settings)
+
+    def download(name, settings, on_progress):
+        on_progress(0.1)
+        runs.stop_run(run_id, settings)
+        on_progress(0.2)
+
+    monkeypatch.setattr(runs, "load_dataset", download)
+    assert runs.execute_run(run_id, settings, lambda event: None) is None
+    assert [event.kind for event in runs.read_events(run_id, settings)] == ["queued", "started", "started", "stopped"]
+
+
+def test_a_process_in_another_folder_reads_the_same_settings(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    relative = dataclasses.replace(settings, models=Path("models"))
+    assert read_settings(to_environ(relative)) == dataclasses.replace(relative, models=tmp_path / "models")
 
 
 def test_a_line_that_was_cut_short_is_left_out(settings):
