@@ -22,24 +22,29 @@ from digit_core.types import Drawing
 MAX_BYTES = 5 * 2**20
 MAX_SIDE = 4096  # pixels
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+LEAST_SIDE = 3  # pixels
 WORK_SIDE = 640  # pixels: larger pictures are reduced to it, a digit needs no more
 OPAQUE = 0.75  # share of opaque pixels from which a picture is paper with holes, not ink on nothing
 VIVID = 2.0  # times the grey picture's contrast that a colour must have to be read in its stead
-FLAT_PAPER = 0.5  # share of pixels at the paper's level, from which a picture counts as drawn, not photographed
+EVEN = 0.5  # share of pixels at the paper's level, from which a picture counts as drawn, not photographed
 PAPER_LEVELS = 12  # grey levels around the paper's own that still are paper
-PAPER_SIDE = 96  # pixels: the paper is estimated on a picture reduced to this
-PAPER_WINDOW = 0.4  # of the picture's shorter side: most of such a window is paper
-CONTRAST = 24  # grey levels between paper and ink, at least
-ALL_INK = 0.8  # share of ink above which there is nothing to read
+PAPER_SIDE = 96  # pixels: the paper is judged on a picture reduced to this
+PAPER_WINDOW, WIDE_WINDOW = 0.35, 0.45  # of the picture's side: what such a window fits into is paper, or no ink
+DARKEST_PAPER = 80  # grey levels: on darker paper ink is not strengthened further
+CONTRAST, PHOTO_CONTRAST = 24, 40  # grey levels between paper and ink, at least
+BLOB = 0.54  # of its longest side: with a wider pen a piece of ink has no shape, it is a dot
 SPECK = 0.03  # of all ink: smaller pieces are thrown away
 RIM = 0.2  # share of a photograph's side along which a piece of background, no digit, touches its edge
+DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, IndexError, TypeError, Warning)
 PEN_RANGE = (2.0, 4.2)  # pixels in the 20-pixel box: nine in ten of MNIST's own pens
+
+warnings.filterwarnings("ignore", module=r"PIL\.")  # odd metadata does no harm, and a bomb is refused by its size
 
 
 def preprocess(drawing: Drawing) -> np.ndarray:
     """Turn a drawing into what a network reads: `(28, 28) uint8`, ink bright.
 
-    Raises EmptyDrawing when there is no ink, or nothing but ink.
+    Raises EmptyDrawing when there is no ink.
     """
     if drawing.strokes or drawing.image is None:
         return render(drawing.strokes)
@@ -55,17 +60,16 @@ def read_picture(content: bytes) -> Drawing:
     if len(content) > MAX_BYTES:
         raise TooLarge(f"The picture has {len(content) / 2**20:.1f} MB. Send at most {MAX_BYTES // 2**20} MB.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow, about odd metadata; bombs are refused by their size below
-            with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-                if max(picture.size) > MAX_SIDE:
-                    width, height = picture.size
-                    raise TooLarge(f"The picture has {width} x {height} pixels. Send at most {MAX_SIDE} a side.")
-                width, height = picture.size
-                shrink = WORK_SIDE / max(width, height)
-                picture.draft("RGB", (math.ceil(width * shrink), math.ceil(height * shrink)))
-                layers = _decode(ImageOps.exif_transpose(picture))
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, IndexError, TypeError) as error:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            width, height = picture.size
+            if max(width, height) > MAX_SIDE:
+                raise TooLarge(f"The picture has {width} x {height} pixels. Send at most {MAX_SIDE} a side.")
+            shrink = WORK_SIDE / max(width, height)
+            picture.draft("RGB", (math.ceil(width * shrink), math.ceil(height * shrink)))
+            layers = _decode(ImageOps.exif_transpose(picture))
+    except Image.DecompressionBombError:
+        raise TooLarge(f"The picture is far too large. Send at most {MAX_SIDE} pixels a side.") from None
+    except DECODER_ERRORS as error:
         raise UnreadableInput(
             "The file cannot be read as a picture. Send a whole PNG, JPEG, WebP, BMP or GIF file."
         ) from error
@@ -87,28 +91,31 @@ def find_ink(image: np.ndarray) -> np.ndarray:
     """Take the paper, its shadows and specks away.
 
     image: `(H, W) uint8`, ink brighter than its paper. Returns the same shape and dtype, paper 0, full ink 255. Raises
-    EmptyDrawing when nothing stands out, or nearly all of it does.
+    EmptyDrawing when nothing stands out.
     """
-    paper = np.median(np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]]))
-    photographed = _share_of_paper(image, paper) < FLAT_PAPER
-    ink = _above_paper(cv2.GaussianBlur(image, (3, 3), 0)) if photographed else cv2.subtract(image, float(paper))
+    if min(image.shape) < LEAST_SIDE:
+        raise EmptyDrawing(f"The picture has {image.shape[1]} x {image.shape[0]} pixels. Choose a larger one.")
+    paper = _even_paper(image)
+    photographed = paper is None
+    ink = _above_paper(image) if paper is None else cv2.subtract(image, paper)
     level = _ink_level(ink)
-    if level < CONTRAST:
+    if level < (PHOTO_CONTRAST if photographed else CONTRAST):
         raise EmptyDrawing("The picture has no ink that stands out. Draw a digit, or choose another picture.")
     mask = _without_specks(cv2.compare(ink, level / 2, cv2.CMP_GT), photographed)
-    if np.count_nonzero(mask) > ALL_INK * mask.size:
-        raise EmptyDrawing("The picture is nothing but ink. Draw a digit, or choose another picture.")
     edge = cv2.dilate(mask, np.ones((5, 5), np.uint8))
     return cv2.convertScaleAbs(cv2.bitwise_and(ink, edge), alpha=255 / level)
 
 
 def to_mnist(ink: np.ndarray) -> np.ndarray:
-    """Fit the ink into 20 x 20 pixels and its centre of mass into 28 x 28, with a pen as wide as MNIST's.
+    """Fit the ink into 20 x 20 pixels and its centre of mass into 28 x 28, with a pen as wide as MNIST's. A round blob
+    is a dot, as a tap of the pen is.
 
     ink: `(H, W) uint8`, paper 0, ink bright. Returns `(28, 28) uint8`. Raises EmptyDrawing when there is no ink.
     """
     digit = _crop(ink)
     pen = _pen_width(digit)
+    if pen > BLOB * max(digit.shape):
+        return render((np.zeros((1, 2)),))
     found = pen * BOX / max(digit.shape)
     wanted = min(max(found, PEN_RANGE[0]), PEN_RANGE[1])
     if wanted != found:
@@ -126,42 +133,44 @@ def to_mnist(ink: np.ndarray) -> np.ndarray:
 
 
 def _decode(picture: Image.Image) -> np.ndarray:
-    """Pixels of an opened picture, at most 640 a side: `(H, W)` grey or `(H, W, 4)` RGBA, uint8."""
-    if picture.mode.startswith(("I", "F")):  # 16 bits and more: stretched to its own brightest value
+    """Pixels of an opened picture, at most 640 a side: `(H, W)` grey, `(H, W, 3)` RGB or `(H, W, 4)` RGBA, uint8."""
+    if picture.mode.startswith("I"):  # 16 bits: stretched to its own brightest value
         values = np.asarray(picture, dtype=np.float32)
-        picture = Image.fromarray(cv2.convertScaleAbs(values, alpha=255 / max(values.max(), 1)))
-    transparent = "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info
-    picture = picture.convert("RGBA" if transparent or picture.mode not in ("1", "L") else "L")
+        picture = Image.fromarray(cv2.convertScaleAbs(values, alpha=255 / max(values.max(), 255)))
+    transparent = "A" in picture.getbands() or "transparency" in picture.info
+    picture = picture.convert("RGBA" if transparent else "L" if picture.mode in ("1", "L") else "RGB")
     picture.thumbnail((WORK_SIDE, WORK_SIDE))
     return np.asarray(picture)
 
 
 def _ink_bright(layers: np.ndarray) -> np.ndarray:
-    """Grey picture `(H, W) uint8`, ink brighter than paper, of a grey or an RGBA one."""
+    """Grey picture `(H, W) uint8`, ink brighter than paper, of a grey, an RGB or an RGBA one."""
     if layers.ndim == 3:
         layers = _grey(_on_paper(layers))
-    paper = np.median(np.concatenate([layers[0], layers[-1], layers[:, 0], layers[:, -1]]))
-    if _share_of_paper(layers, paper) >= FLAT_PAPER:
-        strays = layers[np.abs(layers.astype(np.int16) - int(paper)) > PAPER_LEVELS]
-        dark = strays.size > 0 and strays.mean() < paper
-    else:
-        smooth = cv2.GaussianBlur(layers, (3, 3), 0)
-        dark = _ink_level(_above_paper(255 - smooth)) > _ink_level(_above_paper(smooth))
-    return 255 - layers if dark else layers
+    return cv2.bitwise_not(layers) if _is_ink_dark(layers) else layers
+
+
+def _is_ink_dark(image: np.ndarray) -> bool:
+    """Tell ink by the third moment about the paper: ink lies further from it than noise and shadows do."""
+    small = _reduce(image)
+    paper = _even_paper(image)
+    away = small - np.float32(cv2.medianBlur(small, len(_square(small, PAPER_WINDOW))) if paper is None else paper)
+    return float((away * away * away).sum()) < 0
 
 
 def _on_paper(layers: np.ndarray) -> np.ndarray:
     """Colours `(H, W, 3) uint8` of an RGBA picture laid on a paper that its ink stands out from."""
-    alpha = layers[..., 3]
-    if alpha.min() == 255:
-        return layers[..., :3]
-    opaque = layers[alpha > 127][:, :3]
-    if len(opaque) > OPAQUE * alpha.size:
-        paper = np.median(opaque, axis=0)
+    if layers.shape[2] == 3:
+        return layers
+    colours, alpha = layers[..., :3], layers[..., 3:]
+    opaque = alpha[..., 0] > 127
+    if np.count_nonzero(opaque) > OPAQUE * opaque.size:
+        paper = np.median(colours[opaque], axis=0)
     else:
-        paper = np.full(3, 0 if len(opaque) and opaque.mean() > 127 else 255)
-    share = alpha[..., None] / np.float32(255)
-    return np.rint(layers[..., :3] * share + paper * (1 - share)).astype(np.uint8)
+        ink_is_bright = np.sum(colours * (alpha / 255.0)) > 127 * np.sum(alpha / 255.0) * 3
+        paper = np.full(3, 0 if ink_is_bright else 255)
+    share = alpha / np.float32(255)
+    return np.rint(colours * share + paper * (1 - share)).astype(np.uint8)
 
 
 def _grey(colours: np.ndarray) -> np.ndarray:
@@ -172,21 +181,42 @@ def _grey(colours: np.ndarray) -> np.ndarray:
     return colours[..., channel].copy() if spread[channel] > VIVID * cv2.meanStdDev(grey)[1].item() else grey
 
 
-def _share_of_paper(image: np.ndarray, paper: float) -> float:
-    return float(
-        cv2.countNonZero(cv2.inRange(image, float(paper - PAPER_LEVELS), float(paper + PAPER_LEVELS))) / image.size
-    )
+def _even_paper(image: np.ndarray) -> float | None:
+    """Grey level of a drawn picture's paper; None for a photographed one, whose paper is uneven."""
+    paper = float(np.median(np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])))
+    others = cv2.bitwise_not(cv2.inRange(image, paper - PAPER_LEVELS, paper + PAPER_LEVELS))
+    if cv2.countNonZero(others) > (1 - EVEN) * image.size:
+        return None
+    small = _reduce(others)
+    return None if cv2.erode(small, _square(small, WIDE_WINDOW)).any() else paper
 
 
 def _above_paper(image: np.ndarray) -> np.ndarray:
-    """What stands out from uneven paper: the median of a wide window is the paper, and ink is told by its share of what
-    the paper leaves up to white, since a shadow weakens both alike."""
-    height, width = image.shape
-    zoom = min(1.0, PAPER_SIDE / max(height, width))
-    small = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA) if zoom < 1 else image
-    window = max(3, int(PAPER_WINDOW * min(small.shape)) | 1)
-    paper = cv2.resize(cv2.medianBlur(small, window), (width, height), interpolation=cv2.INTER_LINEAR)
-    return cv2.divide(cv2.subtract(image, paper), cv2.max(cv2.bitwise_not(paper), 48), scale=255)
+    """What stands out from uneven paper, as a share of what the paper leaves up to white: a shadow weakens both alike.
+
+    Paper is what a wide window fits into, which may reach over the edge: ink is narrow, shadows are wide.
+    """
+    smooth = cv2.GaussianBlur(image, (3, 3), 0)
+    small = _reduce(smooth)
+    height, width = small.shape
+    window = _square(small, PAPER_WINDOW)
+    rim = len(window)
+    paper = cv2.copyMakeBorder(small, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
+    paper = cv2.morphologyEx(paper, cv2.MORPH_OPEN, window)
+    paper = cv2.dilate(paper, np.ones((3, 3), np.uint8))  # the edge of a shadow was blurred when it was reduced
+    paper = cv2.resize(paper[rim : rim + height, rim : rim + width], image.shape[::-1])
+    return cv2.divide(cv2.subtract(smooth, paper), cv2.max(cv2.bitwise_not(paper), DARKEST_PAPER), scale=255)
+
+
+def _reduce(image: np.ndarray) -> np.ndarray:
+    zoom = min(1.0, PAPER_SIDE / max(image.shape))
+    height, width = (max(1, round(side * zoom)) for side in image.shape)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _square(image: np.ndarray, share: float) -> np.ndarray:
+    side = max(3, int(share * math.sqrt(image.size)) | 1)
+    return np.ones((side, side), np.uint8)
 
 
 def _ink_level(ink: np.ndarray) -> float:
@@ -202,7 +232,10 @@ def _without_specks(mask: np.ndarray, photographed: bool) -> np.ndarray:
 
     In a photograph a piece that runs along the edge is a table or a shadow, if it is not all there is.
     """
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    labels_type = cv2.CV_16U if mask.size < 250_000 else cv2.CV_32S  # a piece takes four pixels; 16 bits are faster
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=labels_type)
+    if count == 2:
+        return mask
     area = stats[1:, cv2.CC_STAT_AREA]
     if photographed:
         rims = [labels[0], labels[-1], labels[:, 0], labels[:, -1]]

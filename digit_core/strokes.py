@@ -14,6 +14,8 @@ import numpy as np
 from digit_core.errors import EmptyDrawing, TooLarge, UnreadableInput
 
 MAX_POINTS = 10_000
+FARTHEST = 1e9  # in any unit: no coordinate lies beyond
+SMALLEST = 1e-6  # in any unit: a drawing below it is a dot
 BOX = 20  # pixels, the longest side of the ink, as in MNIST
 SIDE = 28
 CENTRE = SIDE / 2 + 0.5  # pixels from the edge: MNIST's mean centre of mass is pixel index 14.0
@@ -30,26 +32,35 @@ def read_strokes(raw: Any) -> tuple[np.ndarray, ...]:
     beyond 10,000 points.
     """
     shape = "Strokes must be a list of strokes, each a list of [x, y] points"
-    if not isinstance(raw, Sequence | np.ndarray) or isinstance(raw, str | bytes):
+    if not _is_list(raw):
         raise UnreadableInput(f"{shape}. Got {type(raw).__name__}.")
-    if not all(isinstance(stroke, Sequence | np.ndarray) and not isinstance(stroke, str | bytes) for stroke in raw):
+    if not all(_is_list(stroke) for stroke in raw):
         raise UnreadableInput(f"{shape}. One of the {len(raw)} strokes is not a list.")
-    if (count := sum(len(stroke) for stroke in raw)) > MAX_POINTS or len(raw) > MAX_POINTS:
-        raise TooLarge(f"The drawing has {max(count, len(raw)):,} points. Send at most {MAX_POINTS:,}.")
+    if (count := max(len(raw), sum(len(stroke) for stroke in raw))) > MAX_POINTS:
+        raise TooLarge(f"The drawing has {count:,} points. Send at most {MAX_POINTS:,}.")
     strokes = []
     for stroke in raw:
         if len(stroke) == 0:
             continue
         try:
-            points = np.asarray(stroke, dtype=np.float64)
-        except (TypeError, ValueError, OverflowError):
+            points = np.asarray(stroke)
+        except ValueError:  # of uneven lists
             raise UnreadableInput(f"{shape}. One stroke holds something else.") from None
+        if points.dtype.kind not in "iuf":
+            raise UnreadableInput(f"{shape}. One stroke holds something else.")
         if points.ndim != 2 or points.shape[1] != 2:
             raise UnreadableInput(f"{shape}. One stroke has the shape {points.shape}.")
-        if not (np.abs(points) <= 1e9).all():
+        points = points.astype(np.float64)
+        if not (np.abs(points) <= FARTHEST).all():
             raise UnreadableInput("A stroke holds a coordinate that is not a finite number below 1e9. Draw it again.")
         strokes.append(points)
     return tuple(strokes)
+
+
+def _is_list(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def strokes_from_canvas(canvas: Any) -> tuple[np.ndarray, ...]:
@@ -60,18 +71,17 @@ def strokes_from_canvas(canvas: Any) -> tuple[np.ndarray, ...]:
     JSON is not what the canvas sends, TooLarge beyond 10,000 points.
     """
     try:
-        paths = [item for item in canvas["objects"] if item["type"].lower() == "path"]
+        paths = [item for item in canvas["objects"] if item["type"].lower() == "path" and item["path"]]
         if (count := sum(len(path["path"]) for path in paths)) > MAX_POINTS:
             raise TooLarge(f"The drawing has {count:,} points. Clear the canvas and draw one digit.")
-        strokes = [_place(path) for path in paths if path["path"]]
+        steps = min(8, MAX_POINTS // max(count, 1))
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused below
+            strokes = tuple(_place(path, steps) for path in paths)
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
         raise UnreadableInput("The canvas sent a drawing that cannot be read. Clear it and draw again.") from None
-    if not all((np.abs(stroke) <= 1e9).all() for stroke in strokes):
+    if not all((np.abs(stroke) <= FARTHEST).all() for stroke in strokes):
         raise UnreadableInput("The canvas sent a coordinate that is not a finite number. Clear it and draw again.")
-    return tuple(
-        stroke.mean(axis=0, keepdims=True) if np.ptp(stroke, axis=0).max() < path["strokeWidth"] / 4 else stroke
-        for stroke, path in zip(strokes, (path for path in paths if path["path"]), strict=True)
-    )
+    return strokes
 
 
 def render(strokes: Sequence[np.ndarray]) -> np.ndarray:
@@ -85,7 +95,7 @@ def render(strokes: Sequence[np.ndarray]) -> np.ndarray:
     points = np.concatenate([stroke for stroke in strokes if len(stroke)])
     low, high = points.min(axis=0), points.max(axis=0)
     extent = (high - low).max()
-    zoom = SCALE * (BOX - PEN) / extent if extent > 0 else 0.0
+    zoom = SCALE * (BOX - PEN) / extent if extent > SMALLEST else 0.0
     middle = SCALE * (MARGIN + BOX / 2) - 0.5  # OpenCV counts from the centre of a pixel
     side = SCALE * (BOX + 2 * MARGIN)
     sheet = np.zeros((side, side), np.uint8)
@@ -120,32 +130,30 @@ def _centre(sheet: np.ndarray) -> np.ndarray:
     return cv2.resize(sheet[top : top + window, left : left + window], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
-def _place(path: dict[str, Any]) -> np.ndarray:
+def _place(path: dict[str, Any], steps: int) -> np.ndarray:
     """Points of one Fabric path, `(K, 2)`, where the canvas shows it: its JSON keeps the move apart from the path."""
-    box = _flatten(path["path"], as_fabric_measures=True)
+    points, box = _flatten(path["path"], steps)
     angle = math.radians(path["angle"])
     cosine, sine = math.cos(angle), math.sin(angle)
     size = [path["scaleX"] * (-1 if path["flipX"] else 1), path["scaleY"] * (-1 if path["flipY"] else 1)]
-    local = (_flatten(path["path"]) - (box.min(axis=0) + box.max(axis=0)) / 2) * size
-    return local @ np.array([[cosine, sine], [-sine, cosine]]) + [path["left"], path["top"]]
+    local = (points - (box.min(axis=0) + box.max(axis=0)) / 2) * size
+    placed = local @ np.array([[cosine, sine], [-sine, cosine]]) + [path["left"], path["top"]]
+    is_dot = np.ptp(placed, axis=0).max() < path["strokeWidth"] / 4
+    return placed.mean(axis=0, keepdims=True) if is_dot else placed
 
 
-def _flatten(commands: list[list[Any]], as_fabric_measures: bool = False) -> np.ndarray:
-    """Turn M, L and Q commands into `(K, 2)` points.
+def _flatten(commands: list[list[Any]], steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Turn K commands, M, L or Q, into points `(P, 2)`, `steps` a curve, and into those that Fabric takes its box from.
 
-    Fabric measures a quadratic curve's box as if it were a cubic one with its control point twice.
+    Fabric measures a quadratic curve as if it were a cubic one with its control point twice.
     """
-    t = np.linspace(0, 1, 9)[1:, None]
+    t = np.arange(1, steps + 1)[:, None] / steps
     s = 1 - t
-    points: list[np.ndarray] = []
-    for command, *numbers in commands:
-        pairs = np.array(numbers, dtype=np.float64).reshape(-1, 2)
-        if command == "Q":
-            start, (control, end) = points[-1], pairs
-            if as_fabric_measures:
-                points.extend(s**3 * start + 3 * s * t * control + t**3 * end)
-            else:
-                points.extend(s * s * start + 2 * s * t * control + t * t * end)
-        else:
-            points.append(pairs[-1])
-    return np.array(points)
+    ends = np.array([command[-2:] for command in commands], dtype=np.float64)[:, None]  # (K, 1, 2)
+    controls = np.array([command[1:3] for command in commands], dtype=np.float64)[:, None]
+    starts = np.concatenate([ends[:1], ends[:-1]])
+    seen = s * s * starts + 2 * s * t * controls + t * t * ends  # (K, steps, 2)
+    measured = s**3 * starts + 3 * s * t * controls + t**3 * ends
+    # Of a move or a line only the end counts.
+    drawn = np.array([command[0] == "Q" for command in commands])[:, None] | (t[:, 0] == 1)
+    return seen[drawn], measured[drawn]

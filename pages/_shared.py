@@ -78,8 +78,9 @@ def undo() -> None:
 
 def clear() -> None:
     """Empty the canvas; undo brings the drawing back."""
-    st.session_state.cleared = st.session_state.drawing["objects"]
-    _remount([])
+    if drawn := st.session_state.drawing["objects"]:
+        st.session_state.cleared = drawn
+        _remount([])
 
 
 def _remount(objects: list[Any]) -> None:

@@ -30,6 +30,7 @@ settings = read_settings()
 state = st.session_state
 state.setdefault("session_id", uuid.uuid4().hex)
 state.setdefault("said", {})  # fingerprint of a drawing -> the feedback on it
+state.setdefault("feedback_ids", {})  # fingerprint -> id of what will be said: a second press is the same entry
 state.setdefault("asked", None)  # fingerprint of the drawing that Classify was pressed for
 state.setdefault("hidden", None)  # fingerprint of the drawing whose answer was cleared
 
@@ -44,16 +45,12 @@ def read_drawing(mode: InputKind) -> Drawing | None:
     if mode == "canvas":
         st.caption("From 0 to 9: large or small, anywhere.")  # and room for the canvas's own tools above it
         drawn = canvas(state.get("pen_width", PEN_WIDTH))
-        empty = not state.drawing["objects"]
         with st.container(horizontal=True, vertical_alignment="center", key="canvas_tools"):
-            st.button(
-                "Undo",
-                icon=":material/undo:",
-                on_click=undo,
-                help="Take back the last stroke, or what was cleared",
-                disabled=empty and not state.get("cleared"),
-            )
-            st.button("Clear", icon=":material/delete:", on_click=clear, help="Empty the canvas", disabled=empty)
+            # Never disabled: a browser tells nobody of a mouse button let go over a disabled one, and a stroke that
+            # ends there would never end.
+            help = "Take back the last stroke, or what was cleared"
+            st.button("Undo", icon=":material/undo:", on_click=undo, help=help)
+            st.button("Clear", icon=":material/delete:", on_click=clear, help="Empty the canvas")
             with st.popover("Pen", icon=":material/edit:"):
                 st.slider("Pen width (pixels)", 6, 40, PEN_WIDTH, key="pen_width", persist_state="session")
                 st.caption("A matter of taste: the answer does not depend on it.")
@@ -102,18 +99,21 @@ def log(drawing: Drawing, mode: InputKind, image: np.ndarray, predictions: list[
         }
         for prediction in predictions
     )
-    feedback = Feedback(str(uuid.uuid4()), datetime.now(UTC), state.session_id, drawing, mode, image, answers, digit)
-    if fingerprint_of(drawing) not in state.said:  # a second press is the same verdict
+    fingerprint = fingerprint_of(drawing)
+    feedback_id = state.feedback_ids.get(fingerprint)
+    if feedback_id and fingerprint not in state.said:
+        now = datetime.now(UTC)
+        feedback = Feedback(feedback_id, now, state.session_id, drawing, mode, image, answers, digit)
         with told_errors():
             cached_store(settings.database_url).add(feedback)
-            state.said[fingerprint_of(drawing)] = feedback
+            state.said[fingerprint] = feedback
 
 
 def take_back(fingerprint: str) -> None:
     if said := state.said.get(fingerprint):
         with told_errors():
             cached_store(settings.database_url).delete(said.id)
-            del state.said[fingerprint]
+            del state.said[fingerprint], state.feedback_ids[fingerprint]
 
 
 def ask_verdict(drawing: Drawing, mode: InputKind, image: np.ndarray, predictions: list[Prediction]) -> None:
@@ -127,6 +127,7 @@ def ask_verdict(drawing: Drawing, mode: InputKind, image: np.ndarray, prediction
             st.success(f"Logged: {verdict}. Thank you.", icon=":material/check:")
             st.button("Take back", icon=":material/undo:", on_click=take_back, args=[fingerprint])
         return
+    state.feedback_ids.setdefault(fingerprint, str(uuid.uuid4()))
     leading = predictions[0].digit
     with st.container(key="verdict"):
         given = (drawing, mode, image, predictions)

@@ -41,11 +41,11 @@ def test_the_centre_of_mass_lies_in_the_middle():
         assert profile @ place / profile.sum(axis=1) == pytest.approx(CENTRE, abs=1)
 
 
-def test_pens_are_as_thick_as_those_of_mnist():
-    images = draw_digits(500, seed=3)[0]
-    # The mean ink of MNIST's 60,000 training images; its 5th and 95th percentiles are 17 and 53.
-    assert images.mean() == pytest.approx(33.3, abs=3)
-    assert np.percentile(images.mean(axis=(1, 2)), [5, 95]) == pytest.approx([17, 53], abs=5)
+def test_pens_are_as_thick_as_those_of_mnist_or_bolder():
+    ink = draw_digits(500, seed=3)[0].mean(axis=(1, 2))
+    # Percentiles of the ink of MNIST's 60,000 training images: 17, 25, 33. A fifth of ours is drawn as with a thumb.
+    assert np.percentile(ink, [5, 25, 50]) == pytest.approx([17, 25, 33], abs=5)
+    assert 53 < np.percentile(ink, 95) < 75
 
 
 @pytest.mark.parametrize("digit", range(10))

@@ -1,0 +1,144 @@
+"""The app as people meet it: a server of its own, a real Chromium, and no fault that goes unseen.
+
+Chromium is the system's: `apt-get install chromium`, or its path in the variable CHROMIUM.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from digit_core.settings import ROOT, Settings, read_settings
+
+if TYPE_CHECKING:  # Playwright may be missing: the tests skip then, this file does not
+    from visitor import Visitor
+
+Isolate = Callable[[Path], dict[str, str]]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
+START_UP = 120  # seconds
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder, and run them last: Playwright keeps an event loop, which forbids others theirs."""
+
+    def here(item: pytest.Item) -> bool:
+        return Path(__file__).parent in item.path.parents
+
+    for item in filter(here, items):
+        item.add_marker("browser")
+    items.sort(key=here)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running app: its address, where it keeps its things, and what it said."""
+
+    url: str
+    settings: Settings
+    log: Path
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        pytest.skip("Run `apt-get install chromium`, or set CHROMIUM to the path of a Chromium or Chrome.")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def run_server(folder: Path, variables: dict[str, str]) -> Iterator[Server]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    options = {"port": port, "address": "127.0.0.1", "headless": "true", "fileWatcherType": "none"}
+    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
+    command += [f"--server.{name}={value}" for name, value in options.items()]
+    log = folder / "server.log"
+    with log.open("wb") as said:
+        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | variables, stdout=said, stderr=said)
+    try:
+        deadline = time.monotonic() + START_UP
+        while not _is_healthy(url):
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"The server did not start. It said: {log.read_text()}")
+            time.sleep(0.1)
+        yield Server(url, read_settings(variables), log)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def server(isolate: Isolate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server that the tests share."""
+    folder = tmp_path_factory.mktemp("server")
+    with run_server(folder, isolate(folder)) as server:
+        yield server
+
+
+@pytest.fixture
+def fresh_server(isolate: Isolate, tmp_path: Path) -> Iterator[Server]:
+    """A server that nobody has visited."""
+    with run_server(tmp_path, isolate(tmp_path)) as server:
+        yield server
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/_stcore/health", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def visit(chromium: Any, server: Server) -> Iterator[Callable[..., "Visitor"]]:
+    """Let somebody open a page: `visit("/train", width=390, height=844, touch=True)`. Each is a person of their own.
+
+    The test fails when a visitor saw an exception, the console told an error, another host was asked, or the server
+    logged a traceback.
+    """
+    from visitor import Visitor
+
+    visitors: list[Visitor] = []
+    before = {server: server.log.stat().st_size}
+
+    def arrive(path: str = "/", server: Server = server, **screen: Any) -> "Visitor":
+        before.setdefault(server, 0)
+        visitors.append(Visitor(chromium, server.url, **screen))
+        return visitors[-1].go(path)
+
+    yield arrive
+    faults = [fault for visitor in visitors for fault in visitor.leave()]
+    for visited, size in before.items():
+        said = visited.log.read_bytes()[size:].decode(errors="replace")
+        if "Traceback" in said:
+            faults.append(f"The server said: {said}")
+    assert not faults, "\n".join(faults)
