@@ -41,6 +41,7 @@ from digit_core.training import check_config, split_validation, train
 from digit_core.types import Dataset, ModelInfo, Run, Status, TrainConfig, TrainEvent
 
 FINAL = ("finished", "stopped", "failed")
+STEPS = ("batch", "epoch")
 START_UP = 15.0  # seconds that a new process has to take its lock
 LOCK_WAIT = 5.0  # seconds
 PROBING = threading.Lock()
@@ -182,8 +183,10 @@ def _read_diary(folder: Path) -> list[bytes]:
 def _parse(lines: list[bytes]) -> list[TrainEvent]:
     events = []
     for line in lines:
-        with contextlib.suppress(ValueError, TypeError):
-            events.append(TrainEvent(**json.loads(line)))
+        with contextlib.suppress(ValueError, TypeError):  # a line that was cut short, or damaged
+            event = TrainEvent(**json.loads(line))
+            if event.time > 0 and event.epoch >= 0 and (event.batches_per_epoch > 0 or event.kind not in STEPS):
+                events.append(event)
     return events
 
 

@@ -150,6 +150,15 @@ def test_a_line_that_was_cut_short_is_left_out(settings):
     assert [event.kind for event in runs.read_events(run_id, settings)] == ["queued"]
 
 
+@pytest.mark.parametrize("line", ["[]", '{"kind": "batch", "time": 1}', '{"kind": "started", "time": "noon"}', "\0"])
+def test_a_damaged_line_is_left_out(settings, line):
+    run_id = runs.create_run(CONFIG, settings)
+    with (settings.models / run_id / "events.jsonl").open("a") as file:
+        file.write(line + "\n")
+    assert [event.kind for event in runs.read_events(run_id, settings)] == ["queued"]
+    assert runs.load_run(run_id, settings).status == "queued"
+
+
 def test_a_folder_that_is_no_run_is_left_out_of_the_list(settings):
     run_id = runs.create_run(CONFIG, settings)
     (settings.models / "odd").mkdir()
