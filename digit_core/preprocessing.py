@@ -13,7 +13,7 @@ import zlib
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from digit_core.errors import EmptyDrawing, TooLarge, UnreadableInput
 from digit_core.strokes import BOX, CENTRE, SIDE, render
@@ -21,6 +21,7 @@ from digit_core.types import Drawing
 
 MAX_BYTES = 5 * 2**20
 MAX_SIDE = 4096  # pixels
+MAX_SCANS = 50  # of a progressive JPEG, each as slow as a picture; cameras and programs make about ten
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 LEAST_SIDE = 3  # pixels
 WORK_SIDE = 640  # pixels: larger pictures are reduced to it, a digit needs no more
@@ -36,6 +37,15 @@ BLOB = 0.54  # of its longest side: with a wider pen a piece of ink has no shape
 SPECK = 0.03  # of all ink: smaller pieces are thrown away
 RIM = 0.2  # share of a photograph's side along which a piece of background, no digit, touches its edge
 DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, IndexError, TypeError, Warning)
+TURNS = {  # that set a picture upright, by its EXIF's orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 PEN_RANGE = (2.0, 4.2)  # pixels in the 20-pixel box: nine in ten of MNIST's own pens
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # odd metadata does no harm, and a bomb is refused by its size
@@ -64,9 +74,11 @@ def read_picture(content: bytes) -> Drawing:
             width, height = picture.size
             if max(width, height) > MAX_SIDE:
                 raise TooLarge(f"The picture has {width} x {height} pixels. Send at most {MAX_SIDE} a side.")
+            if picture.format in ("JPEG", "MPO") and content.count(b"\xff\xda") > MAX_SCANS:
+                raise UnreadableInput(f"The picture is made of more than {MAX_SCANS} layers. Save it anew, in one.")
             shrink = WORK_SIDE / max(width, height)
             picture.draft("RGB", (math.ceil(width * shrink), math.ceil(height * shrink)))
-            layers = _decode(ImageOps.exif_transpose(picture))
+            layers = _decode(picture, TURNS.get(_orientation(picture)))
     except Image.DecompressionBombError:
         raise TooLarge(f"The picture is far too large. Send at most {MAX_SIDE} pixels a side.") from None
     except DECODER_ERRORS as error:
@@ -132,7 +144,15 @@ def to_mnist(ink: np.ndarray) -> np.ndarray:
     return sheet[BOX : BOX + SIDE, BOX : BOX + SIDE].copy()
 
 
-def _decode(picture: Image.Image) -> np.ndarray:
+def _orientation(picture: Image.Image) -> int:
+    """Orientation that a picture's EXIF states, 1-8; a broken one states none."""
+    try:
+        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except DECODER_ERRORS:
+        return 1
+
+
+def _decode(picture: Image.Image, turn: Image.Transpose | None = None) -> np.ndarray:
     """Pixels of an opened picture, at most 640 a side: `(H, W)` grey, `(H, W, 3)` RGB or `(H, W, 4)` RGBA, uint8."""
     if picture.mode.startswith("I"):  # 16 bits: stretched to its own brightest value
         values = np.asarray(picture, dtype=np.float32)
@@ -140,7 +160,7 @@ def _decode(picture: Image.Image) -> np.ndarray:
     transparent = "A" in picture.getbands() or "transparency" in picture.info
     picture = picture.convert("RGBA" if transparent else "L" if picture.mode in ("1", "L") else "RGB")
     picture.thumbnail((WORK_SIDE, WORK_SIDE))
-    return np.asarray(picture)
+    return np.asarray(picture if turn is None else picture.transpose(turn))
 
 
 def _ink_bright(layers: np.ndarray) -> np.ndarray:

@@ -8,12 +8,10 @@ import json
 import math
 import os
 import random
-import resource
 import struct
 import subprocess
 import sys
 import time
-import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -336,8 +334,9 @@ def hostile_canvases() -> Iterator[tuple[str, Callable[[], Any]]]:
 
 
 def peak() -> int:
-    """The most memory, in bytes, that this process has had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    """The most memory, in bytes, that this process has had; getrusage would count what its parent had."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 def outcome(make: Callable[[], Drawing]) -> str:
@@ -357,7 +356,6 @@ def measure(make: Callable[[], Drawing]) -> dict[str, Any]:
 
 
 def read_all(folder: Path) -> dict[str, Any]:
-    warnings.simplefilter("ignore") if os.environ.get("QUIET") else None
     preprocess(picture_from_array(SEVEN))  # what is made once is no input's fault
     baseline = peak()
     results = {}
@@ -373,6 +371,28 @@ def read_all(folder: Path) -> dict[str, Any]:
         sent = raw()
         results[name] = measure(lambda sent=sent: Drawing(strokes_from_canvas(sent)))
     return {"results": results, "picture_bytes": most, "bytes": peak() - baseline}
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Only Linux tells a process's peak of memory so.")
+@pytest.mark.slow
+def test_hostile_inputs_are_read_or_refused_in_a_sentence_and_stay_small(tmp_path):
+    names = []
+    for number, (name, content) in enumerate(pictures()):
+        (tmp_path / str(number)).write_bytes(content)
+        names.append(name)
+    (tmp_path / "names.json").write_text(json.dumps(names))
+    command = [sys.executable, str(Path(__file__)), str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    report = json.loads(done.stdout.splitlines()[-1])
+    results = report["results"]
+    slowest = max(results, key=lambda name: results[name]["seconds"])
+    seconds = results[slowest]["seconds"]
+    print(f"\n{len(results)} inputs, {report['bytes'] / 2**20:.0f} MiB, slowest {slowest}: {seconds:.2f} s")
+    assert len(results) >= 200
+    assert {name: result["outcome"] for name, result in results.items() if result["outcome"].startswith("a bug")} == {}
+    assert all(result["outcome"] == "image" or result["outcome"].endswith(".") for result in results.values())
+    assert report["bytes"] < MEMORY
 
 
 if __name__ == "__main__":
