@@ -37,15 +37,6 @@ BLOB = 0.54  # of its longest side: with a wider pen a piece of ink has no shape
 SPECK = 0.03  # of all ink: smaller pieces are thrown away
 RIM = 0.2  # share of a photograph's side along which a piece of background, no digit, touches its edge
 DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, IndexError, TypeError, Warning)
-TURNS = {  # that set a picture upright, by its EXIF's orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 PEN_RANGE = (2.0, 4.2)  # pixels in the 20-pixel box: nine in ten of MNIST's own pens
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # odd metadata does no harm, and a bomb is refused by its size
@@ -78,7 +69,7 @@ def read_picture(content: bytes) -> Drawing:
                 raise UnreadableInput(f"The picture is made of more than {MAX_SCANS} layers. Save it anew, in one.")
             shrink = WORK_SIDE / max(width, height)
             picture.draft("RGB", (math.ceil(width * shrink), math.ceil(height * shrink)))
-            layers = _decode(picture, TURNS.get(_orientation(picture)))
+            layers = _turn_upright(_decode(picture), _orientation(picture))
     except Image.DecompressionBombError:
         raise TooLarge(f"The picture is far too large. Send at most {MAX_SIDE} pixels a side.") from None
     except DECODER_ERRORS as error:
@@ -152,7 +143,17 @@ def _orientation(picture: Image.Image) -> int:
         return 1
 
 
-def _decode(picture: Image.Image, turn: Image.Transpose | None = None) -> np.ndarray:
+def _turn_upright(layers: np.ndarray, orientation: int) -> np.ndarray:
+    if orientation in (5, 6, 7, 8):
+        layers = layers.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        layers = layers[::-1]
+    if orientation in (2, 3, 6, 7):
+        layers = layers[:, ::-1]
+    return np.ascontiguousarray(layers)
+
+
+def _decode(picture: Image.Image) -> np.ndarray:
     """Pixels of an opened picture, at most 640 a side: `(H, W)` grey, `(H, W, 3)` RGB or `(H, W, 4)` RGBA, uint8."""
     if picture.mode.startswith("I"):  # 16 bits: stretched to its own brightest value
         values = np.asarray(picture, dtype=np.float32)
@@ -160,7 +161,7 @@ def _decode(picture: Image.Image, turn: Image.Transpose | None = None) -> np.nda
     transparent = "A" in picture.getbands() or "transparency" in picture.info
     picture = picture.convert("RGBA" if transparent else "L" if picture.mode in ("1", "L") else "RGB")
     picture.thumbnail((WORK_SIDE, WORK_SIDE))
-    return np.asarray(picture if turn is None else picture.transpose(turn))
+    return np.asarray(picture)
 
 
 def _ink_bright(layers: np.ndarray) -> np.ndarray:
@@ -180,8 +181,8 @@ def _is_ink_dark(image: np.ndarray) -> bool:
 
 def _on_paper(layers: np.ndarray) -> np.ndarray:
     """Colours `(H, W, 3) uint8` of an RGBA picture laid on a paper that its ink stands out from."""
-    if layers.shape[2] == 3:
-        return layers
+    if layers[..., 3:].min(initial=255) == 255:
+        return layers[..., :3]
     colours, alpha = layers[..., :3], layers[..., 3:]
     opaque = alpha[..., 0] > 127
     if np.count_nonzero(opaque) > OPAQUE * opaque.size:
