@@ -199,6 +199,7 @@ def bombs() -> Iterator[tuple[str, bytes]]:
     yield "noise.webp", encode(noise[:1700, :1700], "WEBP", lossless=True, method=0)
     yield "dots.png", encode(np.kron(np.ones((320, 320), np.uint8), np.array([[255, 0], [0, 0]], np.uint8)), "PNG")
     yield from slow_jpegs()
+    yield from strange_exif()
     yield from odd_gifs_bmps_and_webps()
 
 
@@ -215,6 +216,12 @@ def slow_jpegs() -> Iterator[tuple[str, bytes]]:
     yield "filling.jpg", plain[:2] + b"\xff" * FULL + plain[2:]
     yield "65500 x 65500.jpg", plain.replace(struct.pack(">HH", 64, 64), struct.pack(">HH", 65500, 65500), 1)
     yield "4096 x 4096 of nothing.jpg", plain.replace(struct.pack(">HH", 64, 64), struct.pack(">HH", 4096, 4096), 1)
+
+
+def strange_exif() -> Iterator[tuple[str, bytes]]:
+    """A seven with metadata that mislead, in each format that has room for them."""
+    seven = Image.fromarray(255 - SEVEN)
+    jpeg, lossless, plain = encode(seven, "JPEG"), encode(seven, "WEBP", lossless=True), encode(seven, "PNG")
     loop = [(0x0112, 3, 1, 6), (0x8769, 4, 1, 8), (0x8825, 4, 1, 8), (0xA005, 4, 1, 8)]
     greedy = [(0x0112, 3, 1, 6), *((0x200 + number, 1, 60_000, 8) for number in range(5000))]
     odd = [(0x0112, kind, count, 2**32 - 1) for kind in range(14) for count in (0, 1, 2**31, 2**32 - 1)]
@@ -223,14 +230,17 @@ def slow_jpegs() -> Iterator[tuple[str, bytes]]:
         *(("zeros", bytes(64)), ("noise", random.Random(0).randbytes(3000)), ("far", b"II*\0\xff\xff\xff\xff")),
         *((f"orientation {value}", exif([(0x0112, 3, 1, value)])) for value in (0, 9, 65535)),
         ("orientation in words", exif([(0x0112, 2, 4, 0x41414141)])),
+        ("two orientations", exif([(0x0112, 3, 2, 0x00060006)])),
         ("resolution by zero", exif([(0x011A, 5, 1, 26), (0x0128, 3, 1, 2)], bytes(8))),
     ):
-        yield f"exif {name}.jpg", plain[:2] + segment(0xE1, b"Exif\0\0" + data[:65000]) + plain[2:]
-        yield f"exif {name}.png", png(64, 64, before=chunk(b"eXIf", data))
+        yield f"exif {name}.jpg", jpeg[:2] + segment(0xE1, b"Exif\0\0" + data[:65000]) + jpeg[2:]
+        yield f"exif {name}.png", plain[:33] + chunk(b"eXIf", data) + plain[33:]
+        canvas = webp_chunk(b"VP8X", b"\x08\0\0\0" + b"\x3f\0\0" * 2)
+        yield f"exif {name}.webp", riff(canvas, lossless[12:], webp_chunk(b"EXIF", data))
     greedy = [(0x0112, 3, 1, 6), *((0x200 + number, 1, 2**22, 8) for number in range(1000))]
-    yield "exif of 4 GB.png", png(64, 64, before=chunk(b"eXIf", exif(greedy, bytes(2**22))))
+    yield "exif of 4 GB.png", plain[:33] + chunk(b"eXIf", exif(greedy, bytes(2**22))) + plain[33:]
     parts = [exif(greedy, bytes(2**22))[at : at + 65000] for at in range(0, 2**22, 65000)]
-    yield "exif of 4 GB.jpg", plain[:2] + b"".join(segment(0xE1, b"Exif\0\0" + part) for part in parts) + plain[20:]
+    yield "exif of 4 GB.jpg", jpeg[:2] + b"".join(segment(0xE1, b"Exif\0\0" + part) for part in parts) + jpeg[20:]
 
 
 def odd_gifs_bmps_and_webps() -> Iterator[tuple[str, bytes]]:
@@ -381,7 +391,7 @@ def test_hostile_inputs_are_read_or_refused_in_a_sentence_and_stay_small(tmp_pat
         (tmp_path / str(number)).write_bytes(content)
         names.append(name)
     (tmp_path / "names.json").write_text(json.dumps(names))
-    command = [sys.executable, str(Path(__file__)), str(tmp_path)]
+    command = [sys.executable, "-W", "error", str(Path(__file__)), str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     report = json.loads(done.stdout.splitlines()[-1])
@@ -389,9 +399,15 @@ def test_hostile_inputs_are_read_or_refused_in_a_sentence_and_stay_small(tmp_pat
     slowest = max(results, key=lambda name: results[name]["seconds"])
     seconds = results[slowest]["seconds"]
     print(f"\n{len(results)} inputs, {report['bytes'] / 2**20:.0f} MiB, slowest {slowest}: {seconds:.2f} s")
-    assert len(results) >= 200
-    assert {name: result["outcome"] for name, result in results.items() if result["outcome"].startswith("a bug")} == {}
-    assert all(result["outcome"] == "image" or result["outcome"].endswith(".") for result in results.values())
+    outcomes = {name: result["outcome"] for name, result in results.items()}
+    assert len(outcomes) >= 200
+    assert {name: told for name, told in outcomes.items() if told.startswith("a bug")} == {}
+    assert all(told == "image" or told.endswith(".") for told in outcomes.values())
+    assert {told for name, told in outcomes.items() if name.startswith(("exif", "twice", "with a tail"))} == {"image"}
+    for file in ("seven.PNG", "seven.JPEG", "seven.WEBP", "seven.GIF", "turned.jpg", "animated.webp", "palette.png"):
+        assert outcomes[f"4096 x 4096 {file}"] == "image"
+    for file in ("4097 x 1.png", "60000 x 60000.png", "65535 x 65535.gif", "16384 x 16384.webp", "a million points"):
+        assert outcomes[file].startswith("TooLarge")
     assert report["bytes"] < MEMORY
 
 
