@@ -159,7 +159,11 @@ def evaluate(settings: Settings, /, model_id: str, data: str, predictions: Path 
     else:
         labels, probabilities = _read_all(classifier, Path(data))
     if predictions:
-        write_file(predictions, _to_csv(labels, probabilities))
+        table = _to_csv(labels, probabilities)
+        if predictions.exists() and not predictions.is_file():  # a device or a pipe is written to, not replaced
+            predictions.write_bytes(table)
+        else:
+            write_file(predictions.resolve(), table)
     report = _score(labels, probabilities, data)
     if as_json:
         _echo_json({"model": model_id} | report)

@@ -7,9 +7,11 @@ import gzip
 import hashlib
 import http.client
 import json
+import lzma
 import shutil
 import tempfile
 import time
+import tokenize
 import urllib.error
 import urllib.request
 import zipfile
@@ -39,6 +41,10 @@ MNIST_BYTES = 55_000_000  # unpacked; the file itself has 11.5 million
 ARRAYS_BYTES = 2**31  # of a .npz file, unpacked
 LINE_BYTES = 2**24  # of a strokes file: a million points, so that they can be refused by name
 DOWNLOAD_BYTES = 20_000_000
+NPZ_ERRORS = (
+    *(OSError, ValueError, KeyError, EOFError, TypeError, SyntaxError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
+)
 TIMEOUT = 20.0  # seconds without an answer
 TRIES = 3
 SYNTHETIC_TRAIN, SYNTHETIC_TEST, SYNTHETIC_SEED = 30_000, 2_000, 2026
@@ -184,7 +190,7 @@ def _load_arrays(path: Path, names: tuple[str, ...], limit: int, advice: str) ->
                 raise DataUnavailable(f"{path} holds more than {limit / 1e6:,.0f} MB. {advice}")
         with np.load(path, allow_pickle=False) as file:
             return {name: np.ascontiguousarray(file[name]) for name in names}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, MemoryError):
+    except NPZ_ERRORS:
         raise DataUnavailable(f"{path} cannot be read. {advice}") from None
 
 

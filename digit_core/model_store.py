@@ -132,6 +132,8 @@ def load_evaluation(info: ModelInfo, settings: Settings) -> Evaluation:
 
 def config_from_json(values: dict[str, Any]) -> TrainConfig:
     """Build a TrainConfig from JSON values. Raises InvalidConfig for a name it does not know."""
+    if not isinstance(values, dict):
+        raise InvalidConfig(f"Settings must be an object of names and values, not {type(values).__name__}.")
     known = {field.name for field in dataclasses.fields(TrainConfig)}
     if unknown := set(values) - known:
         raise InvalidConfig(f"Unknown settings: {', '.join(sorted(unknown))}. Choose from {', '.join(sorted(known))}.")
@@ -181,6 +183,8 @@ def _read_info(folder: Path) -> ModelInfo:
         values = json.loads((folder / METADATA).read_bytes())
         if not all(isinstance(values["sha256"][name], str) for name in NETWORK_FILES):
             raise ValueError("a digest is no text")
+        if not all(values["calibration"][name] >= 0 for name in ("temperature", "threshold")):
+            raise ValueError("the calibration is no pair of numbers")
         return ModelInfo(
             **values
             | {
@@ -193,7 +197,7 @@ def _read_info(folder: Path) -> ModelInfo:
         raise ModelUnavailable(
             f"There is no model {folder.name!r}. `python -m digit_core models list` names them."
         ) from None
-    except (OSError, ValueError, TypeError, KeyError, InvalidConfig):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError, InvalidConfig):
         raise ModelUnavailable(
             f"The metadata of model {folder.name!r} cannot be read. Restore it or train again."
         ) from None

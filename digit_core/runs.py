@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -23,7 +24,7 @@ from filelock import FileLock, Timeout
 from digit_core.augmentation import augment
 from digit_core.classifier import Network
 from digit_core.datasets import load_dataset
-from digit_core.errors import DigitError, ModelUnavailable
+from digit_core.errors import DigitError, ModelUnavailable, StorageFailed
 from digit_core.evaluation import calibrate, evaluate, fit_calibration
 from digit_core.model_store import (
     METADATA,
@@ -42,6 +43,7 @@ from digit_core.types import Dataset, ModelInfo, Run, Status, TrainConfig, Train
 
 FINAL = ("finished", "stopped", "failed")
 STEPS = ("batch", "epoch")
+LATEST = 1e11  # seconds since 1970 that a date can hold
 START_UP = 15.0  # seconds that a new process has to take its lock
 LOCK_WAIT = 5.0  # seconds
 PROBING = threading.Lock()
@@ -66,8 +68,12 @@ def create_run(config: TrainConfig, settings: Settings, run_id: str | None = Non
                 folder.mkdir(parents=True)
             except FileExistsError:
                 continue
-        write_file(folder / "config.json", to_json(config))
-        _append(folder, TrainEvent("queued", time.time()))
+        try:
+            write_file(folder / "config.json", to_json(config))
+            _append(folder, TrainEvent("queued", time.time()))
+        except StorageFailed:
+            shutil.rmtree(folder, ignore_errors=True)  # or the id would be taken by nothing
+            raise
         return candidate
     raise ModelUnavailable(f"There is a model or run {name!r} already. Choose another id.")
 
@@ -147,7 +153,7 @@ def load_run(run_id: str, settings: Settings) -> Run:
         raise ModelUnavailable(
             f"There is no run {run_id!r}. `python -m digit_core models list` names the models."
         ) from None
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         raise ModelUnavailable(f"The settings of run {run_id!r} cannot be read. Delete its folder {folder}.") from None
     events = _parse(_read_diary(folder)[:4] + _read_diary(folder)[-4:])
     started = next((event.time for event in events if event.kind == "started"), None)
@@ -183,9 +189,10 @@ def _read_diary(folder: Path) -> list[bytes]:
 def _parse(lines: list[bytes]) -> list[TrainEvent]:
     events = []
     for line in lines:
-        with contextlib.suppress(ValueError, TypeError):  # a line that was cut short, or damaged
+        with contextlib.suppress(ValueError, TypeError, RecursionError):  # a line that was cut short, or damaged
             event = TrainEvent(**json.loads(line))
-            if event.time > 0 and event.epoch >= 0 and (event.batches_per_epoch > 0 or event.kind not in STEPS):
+            timed = 0 < event.time < LATEST and event.epoch >= 0 and isinstance(event.metrics, dict)
+            if timed and (event.batches_per_epoch > 0 or event.kind not in STEPS):
                 events.append(event)
     return events
 

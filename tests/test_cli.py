@@ -99,6 +99,13 @@ def test_an_output_that_cannot_be_written_is_told(drawings, tmp_path):
     assert (result.exit_code, "could not be written" in result.stderr) == (1, True)
 
 
+def test_a_device_is_written_to_and_stays_one(drawings, tmp_path):
+    link = tmp_path / "nothing"
+    link.symlink_to("/dev/null")
+    assert run("evaluate", "--data", drawings, "--predictions", link).exit_code == 0
+    assert link.is_symlink() and not link.is_file()
+
+
 def test_drawings_without_labels_cannot_be_measured(tmp_path, handwriting):
     path = tmp_path / "drawings.jsonl"
     path.write_text(json.dumps({"strokes": [stroke.tolist() for stroke in handwriting[3]]}))

@@ -387,3 +387,12 @@ def test_an_address_of_no_database_is_told_without_its_password(url):
     with pytest.raises(FeedbackUnavailable, match=r"DIGIT_LAB_DATABASE_URL .* Write sqlite:///FILE") as told:
         FeedbackStore(url)
     assert "secret" not in str(told.value)
+
+
+def test_a_database_that_was_taken_away_is_told_and_not_written_on(tmp_path):
+    path = tmp_path / "feedback.sqlite3"
+    store = FeedbackStore(f"sqlite:///{path}")
+    for file in tmp_path.glob("feedback.sqlite3*"):
+        file.unlink()
+    with pytest.raises(FeedbackUnavailable):
+        store.stats()

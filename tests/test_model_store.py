@@ -87,7 +87,7 @@ def test_a_file_that_is_gone_is_named(settings, copied):
         read_model_file(load_info("mine", settings), "model.keras", settings)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"config": {"epochs": 1}}', "\0"])
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"sha256": {}, "config": []}', '{"config": {"epochs": 1}}', "\0"])
 def test_metadata_that_cannot_be_read_is_a_damaged_model(settings, copied, content):
     (copied / "metadata.json").write_text(content)
     with pytest.raises(ModelUnavailable, match="metadata of model 'mine'"):

@@ -1,5 +1,6 @@
 import io
 import math
+import zlib
 
 import cv2
 import numpy as np
@@ -164,6 +165,12 @@ def test_a_picture_stands_upright_as_its_exif_says(orientation, file_format, dra
     assert difference(read(picture, file_format, exif=exif), plain).mean() < 3
 
 
+def test_a_broken_exif_turns_nothing(drawn, plain):
+    for data in (b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0seven"):
+        for file_format in ("JPEG", "PNG", "WEBP"):
+            assert difference(read(drawn, file_format, exif=data), plain).mean() < 3
+
+
 @pytest.mark.parametrize(
     ("ink", "paper"),
     [
@@ -219,6 +226,24 @@ def test_4096_pixels_a_side_are_read_and_one_more_is_too_many(plain):
             picture_from_array(np.zeros(shape, np.uint8))
         with pytest.raises(TooLarge, match="4096 a side"):
             read(np.zeros(shape, np.uint8))
+
+
+def test_a_small_file_of_a_huge_picture_is_too_large(drawn):
+    size = (280).to_bytes(4, "big") * 2
+    for pixels in (5000, 12_000, 60_000):
+        content = bytearray(encode(drawn).replace(size, pixels.to_bytes(4, "big") * 2, 1))
+        content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+        with pytest.raises(TooLarge, match="at most 4096"):
+            read_picture(bytes(content))
+
+
+def test_a_progressive_jpeg_of_countless_scans_is_refused(drawn, plain):
+    content = encode(drawn, "JPEG", progressive=True)
+    last = content.rindex(b"\xff\xda")
+    few, many = (content[:last] + content[last:-2] * count + content[-2:] for count in (20, 60))
+    assert difference(preprocess(read_picture(few)), plain).mean() < 3
+    with pytest.raises(UnreadableInput, match=r"more than 50 layers\."):
+        read_picture(many)
 
 
 def test_a_file_of_more_than_5_mb_is_too_large(drawn):

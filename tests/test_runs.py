@@ -178,6 +178,21 @@ def test_a_run_that_is_over_does_not_start_again(settings):
         runs.execute_run(run_id, settings, lambda event: None)
 
 
+def test_a_starter_is_not_trained_over(settings):
+    with pytest.raises(ModelUnavailable, match="has finished"):
+        runs.execute_run("ann", settings, lambda event: None)
+
+
+def test_a_full_disk_leaves_the_id_free(settings, monkeypatch):
+    def full(path, content):
+        raise StorageFailed("The disk is full.")
+
+    with monkeypatch.context() as patched, pytest.raises(StorageFailed):
+        patched.setattr(runs, "write_file", full)
+        runs.create_run(CONFIG, settings, "mine")
+    assert runs.create_run(CONFIG, settings, "mine") == "mine"
+
+
 def test_a_run_under_way_is_not_started_twice(settings, monkeypatch):
     monkeypatch.setattr(runs, "LOCK_WAIT", 0.1)
     run_id = runs.create_run(CONFIG, settings)
