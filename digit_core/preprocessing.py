@@ -70,7 +70,7 @@ def read_picture(content: bytes) -> Drawing:
             shrink = WORK_SIDE / max(width, height)
             picture.draft("RGB", (math.ceil(width * shrink), math.ceil(height * shrink)))
             layers = _turn_upright(_decode(picture), _orientation(picture))
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise TooLarge(f"The picture is far too large. Send at most {MAX_SIDE} pixels a side.") from None
     except DECODER_ERRORS as error:
         raise UnreadableInput(

@@ -22,10 +22,11 @@ from digit_core.model_store import (
     to_json,
     write_file,
 )
+from digit_core.preprocessing import preprocess
 from digit_core.settings import read_settings
 from digit_core.strokes import render
 from digit_core.synthetic import draw_digits
-from digit_core.types import TrainConfig
+from digit_core.types import Drawing, TrainConfig
 
 
 @pytest.fixture
@@ -201,3 +202,14 @@ def test_calibration_comes_from_the_metadata(settings, handwriting):
     assert prediction.digit == 2
     assert prediction.confidence < 0.5
     assert len(prediction.answer_set) == 10
+
+
+@pytest.mark.parametrize("model_id", STARTER_IDS)
+def test_mnist_sent_through_preprocessing_loses_at_most_a_tenth_of_a_point(model_id, settings, mnist):
+    classifier = load_classifier(model_id, settings)
+    through = np.array([preprocess(Drawing(image=image)) for image in mnist.x_test])
+    before, after = (
+        (classifier.predict_probabilities(images).argmax(axis=1) == mnist.y_test).mean()
+        for images in (mnist.x_test, through)
+    )
+    assert before - after < 0.00101

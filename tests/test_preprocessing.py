@@ -165,6 +165,7 @@ def test_a_picture_stands_upright_as_its_exif_says(orientation, file_format, dra
     assert difference(read(picture, file_format, exif=exif), plain).mean() < 3
 
 
+@pytest.mark.filterwarnings("ignore:::PIL")
 def test_a_broken_exif_turns_nothing(drawn, plain):
     for data in (b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0seven"):
         for file_format in ("JPEG", "PNG", "WEBP"):
