@@ -155,7 +155,8 @@ def load_run(run_id: str, settings: Settings) -> Run:
         ) from None
     except (OSError, ValueError, TypeError, RecursionError):
         raise ModelUnavailable(f"The settings of run {run_id!r} cannot be read. Delete its folder {folder}.") from None
-    events = _parse(_read_diary(folder)[:4] + _read_diary(folder)[-4:])
+    lines = _read_diary(folder)
+    events = _parse(lines[:4] + lines[-4:])  # the ends tell the status
     started = next((event.time for event in events if event.kind == "started"), None)
     ended = events[-1].time if events and events[-1].kind in FINAL else None
     return Run(run_id, config, _status(folder, events), _utc(started), _utc(ended))
