@@ -1,6 +1,6 @@
 """Numbers -> Altair charts, for pages and notebooks alike."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import altair as alt
 import numpy as np
@@ -9,8 +9,9 @@ import pandas as pd
 from digit_core.types import Prediction, TrainEvent
 
 # Okabe and Ito's colours, told apart by colour-blind people and on light and dark grounds alike.
-MAX_POINTS = 1000  # of a line
-COLOURS = ("#0088cc", "#e69f00", "#009e73", "#cc79a7")
+COLOURS = ("#0088cc", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a500", "#888888")
+GREY = "#888888"
+SMOOTHED = 5, 25  # points over which a curve of batches is averaged, at least and at most
 
 
 def chart_probabilities(predictions: Sequence[Prediction]) -> alt.Chart:
@@ -39,30 +40,68 @@ def chart_probabilities(predictions: Sequence[Prediction]) -> alt.Chart:
     )
 
 
-def chart_training(events: Sequence[TrainEvent], metric: str) -> alt.LayerChart | alt.FacetChart:
-    """A metric (`accuracy` or `loss`) over the epochs: per batch a line, per epoch points, training and validation."""
-    steps = [event for event in events if event.kind in ("batch", "epoch") and metric in event.metrics]
-    batches = [
-        {"epoch": event.epoch - 1 + event.batch / event.batches_per_epoch, "value": event.metrics[metric]}
-        for event in steps[:: 1 + len(steps) // MAX_POINTS]
-    ]
-    epochs = [
-        {"epoch": event.epoch, "value": event.metrics[name], "images": images}
-        for event in steps
-        if event.kind == "epoch"
-        for name, images in ((metric, "training"), (f"val_{metric}", "validation"))
-    ]
-    images = ["training", "validation"]
-    x = alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1)).scale(zero=False)
-    title = "Accuracy" if metric == "accuracy" else "Loss (nats)"
-    axis = alt.Axis(format="%") if metric == "accuracy" else alt.Axis()
-    y = alt.Y("value:Q", title=title, axis=axis).scale(zero=False)
-    line = alt.Chart(pd.DataFrame(batches, columns=["epoch", "value"])).mark_line(color=COLOURS[0], opacity=0.5)
-    points = alt.Chart(pd.DataFrame(epochs, columns=["epoch", "value", "images"])).mark_line(point=True)
+def tabulate_training(
+    events: Sequence[TrainEvent], metric: str, earlier: Sequence[TrainEvent] = (), earlier_name: str = ""
+) -> pd.DataFrame:
+    """The points of `chart_training`: a row per batch event, again smoothed, and per epoch of both runs' validation."""
+    batches = [event for event in events if event.kind == "batch" and metric in event.metrics]
+    x = np.array([_position(event) for event in batches], np.float64)
+    raw = pd.Series([event.metrics[metric] for event in batches], dtype=np.float64)
+    least, most = SMOOTHED
+    smoothed = raw.ewm(span=min(max(least, len(raw) / 10), most)).mean()
+    return pd.concat(
+        [
+            pd.DataFrame({"epoch": x, "value": raw, "images": "training", "points": "batch"}),
+            pd.DataFrame({"epoch": x, "value": smoothed, "images": "training", "points": "smoothed"}),
+            _validation(events, metric, "validation").assign(points="epoch"),
+            _validation(earlier, metric, earlier_name).assign(points="earlier"),
+        ],
+        ignore_index=True,
+    )
+
+
+def chart_training(table: pd.DataFrame, metric: str, earlier_name: str = "") -> alt.LayerChart | alt.FacetChart:
+    """A metric (`accuracy` or `loss`) over the epochs: training per batch, raw and smoothed; validation per epoch.
+
+    table: as `tabulate_training` makes it; earlier_name: the other run, whose validation lies behind in grey.
+    """
+    names = ["training", "validation", *([earlier_name] if earlier_name else [])]
+    shares = metric == "accuracy"
+    y = alt.Y("value:Q", axis=alt.Axis(format="%") if shares else alt.Axis()).scale(zero=False)
+    base = alt.Chart(table).encode(
+        alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1)).scale(domainMin=0, nice=False),
+        y.title("Accuracy" if shares else "Loss (nats)"),
+        _by("images", names, [*COLOURS[:2], GREY]),
+    )
+
+    def only(points: str) -> alt.Chart:
+        return base.transform_filter(alt.datum.points == points)
+
     return alt.layer(
-        line.encode(x, y),
-        points.encode(x, y, _by("images", images), tooltip=["epoch:Q", "images:N", "value:Q"]),
+        only("earlier").mark_line(strokeDash=[4, 3]),
+        only("batch").mark_line(opacity=0.25, strokeWidth=1),
+        only("smoothed").mark_line(),
+        only("epoch").mark_line(point=True).encode(tooltip=_tooltip(shares)),
     ).properties(height=260)
+
+
+def chart_runs(events: Mapping[str, Sequence[TrainEvent]], metric: str) -> alt.Chart:
+    """The validation metric (`accuracy` or `loss`) of several runs over the seconds of training, a line each."""
+    frame = pd.concat([_validation(of_run, metric, name) for name, of_run in events.items()])
+    shares = metric == "accuracy"
+    axis = alt.Axis(format="%") if shares else alt.Axis()
+    title = "Validation accuracy" if shares else "Validation loss (nats)"
+    return (
+        alt.Chart(frame)
+        .mark_line(point=True)
+        .encode(
+            alt.X("seconds:Q", title="Seconds of training"),
+            alt.Y("value:Q", title=title, axis=axis).scale(zero=False),
+            _by("images", list(events), COLOURS),
+            tooltip=[*_tooltip(shares), alt.Tooltip("seconds:Q", format=".0f")],
+        )
+        .properties(height=280)
+    )
 
 
 def chart_recall(by_digit: dict[int, tuple[int, int]]) -> alt.LayerChart | alt.FacetChart:
@@ -107,6 +146,25 @@ def chart_confusion(confusion_matrix: np.ndarray) -> alt.LayerChart | alt.FacetC
     return alt.layer(cells, counts).properties(height=360)
 
 
-def _by(field: str, order: Sequence[str]) -> alt.Color:
-    scale = alt.Scale(domain=list(order), range=list(COLOURS[: len(order)]))
-    return alt.Color(f"{field}:N", title=None, scale=scale, legend=alt.Legend(orient="top"))
+def _position(event: TrainEvent) -> float:
+    """How many epochs are done, with the share of the one under way."""
+    return event.epoch - 1 + event.batch / event.batches_per_epoch
+
+
+def _validation(events: Sequence[TrainEvent], metric: str, name: str) -> pd.DataFrame:
+    rows = [
+        (_position(event), event.elapsed_s, event.metrics[f"val_{metric}"], name)
+        for event in events
+        if event.kind == "epoch" and f"val_{metric}" in event.metrics
+    ]
+    return pd.DataFrame(rows, columns=["epoch", "seconds", "value", "images"])
+
+
+def _tooltip(shares: bool) -> list[alt.Tooltip]:
+    value = alt.Tooltip("value:Q", format=".2%" if shares else ".4f")
+    return [alt.Tooltip("images:N"), alt.Tooltip("epoch:Q", format=".3~g"), value]
+
+
+def _by(field: str, order: Sequence[str], colours: Sequence[str] = COLOURS) -> alt.Color:
+    scale = alt.Scale(domain=list(order), range=[colours[i % len(colours)] for i in range(len(order))])
+    return alt.Color(f"{field}:N", title=None, scale=scale, legend=alt.Legend(orient="top", symbolOpacity=1))

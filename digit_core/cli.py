@@ -11,21 +11,25 @@ from typing import Any, get_args
 
 import click
 import numpy as np
+from click.core import ParameterSource
 
 from digit_core import runs
 from digit_core.classifier import Classifier, load_classifier
-from digit_core.datasets import load_mnist, read_drawings, read_picture_file
+from digit_core.datasets import check_dataset, load_mnist
+from digit_core.drawings import read_drawings, read_picture_file
 from digit_core.errors import DataUnavailable, DigitError
 from digit_core.evaluation import evaluate as compare
-from digit_core.model_store import STARTER_IDS, list_models, to_json, write_file
+from digit_core.model_store import list_models, load_default, to_json, write_file
 from digit_core.preprocessing import preprocess
+from digit_core.presets import CONFIGS, PRESETS, Preset
 from digit_core.settings import Settings, read_settings
 from digit_core.types import TrainConfig, TrainEvent
+from digit_core.worker import execute_run
 
 CHUNK = 256  # drawings classified at once
 SETTINGS_HELP = {
     "architecture": "ann: dense, cnn: convolutional.",
-    "dataset": "mnist, synthetic (drawn by the program) or mnist+synthetic.",
+    "dataset": "mnist or synthetic (drawn by the program); +synthetic, +pen-digits, +feedback add to it.",
     "epochs": "Times through the training images.",
     "batch_size": "Images per step.",
     "learning_rate": "The peak of the schedule.",
@@ -33,8 +37,12 @@ SETTINGS_HELP = {
     "optimizer": "What follows the gradient.",
     "hidden_units": "ANN: units of each hidden layer, like 512,512.",
     "filters": "CNN: filters of each block, like 16,32,64.",
+    "kernel_sizes": "CNN: side of the kernels, one for all blocks or one each, like 5,3.",
+    "convolutions": "CNN: convolutions in a block.",
+    "padding": "CNN: same keeps the image's size, valid loses its border.",
+    "global_pooling": "CNN: average each filter over the image.",
     "batch_norm": "Normalise each layer over the batch.",
-    "dense_units": "CNN: units before the output, 0 for none.",
+    "dense_units": "CNN: units of each layer before the output, like 128,64.",
     "dropout": "Share of units left out while training.",
     "augment": "Turn, stretch, slant, shift, thicken and thin the images.",
     "validation_fraction": "Share of the training images held out.",
@@ -53,7 +61,7 @@ class Numbers(click.ParamType[tuple[int, ...]]):
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(int(part) for part in value.split(","))
+            return tuple(int(part) for part in value.split(",") if part)
         except ValueError:
             self.fail(f"{value!r} is not a list of whole numbers like 16,32,64.", param, ctx)
 
@@ -95,17 +103,28 @@ def config_options(command: Callable[..., None]) -> Callable[..., None]:
 @main.command()
 @config_options
 @click.option("--id", "run_id", help="Id of the run and its model; the time of day if left out.")
-@click.option("--resume", metavar="RUN_ID", help="Do a run that was created but is not over.")
+@click.option(
+    "--preset", type=click.Choice(PRESETS), help="Settings that are known to work; what is given beside it overrides."
+)
+@click.option("--resume", metavar="RUN_ID", help="Go on with a run that was stopped, failed or lost.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
-@click.pass_obj
-def train(settings: Settings, /, run_id: str | None, resume: str | None, as_json: bool, **values: Any) -> None:
-    """Train a model. Example: train --architecture cnn --dataset mnist --epochs 5"""
+@click.pass_context
+def train(
+    ctx: click.Context, /, run_id: str | None, preset: Preset | None, resume: str | None, as_json: bool, **values: Any
+) -> None:
+    """Train a model. Example: train --architecture cnn --preset quick-look"""
+    settings = ctx.obj
     if resume and run_id:
         raise click.UsageError("--resume goes on with a run that has an id. Leave --id out.")
-    run_id = resume or runs.create_run(TrainConfig(**values), settings, run_id)
-    runs.execute_run(
-        run_id, settings, (lambda event: _echo_json(dataclasses.asdict(event))) if as_json else _echo_event
-    )
+    if resume is None:
+        given = {n: value for n, value in values.items() if ctx.get_parameter_source(n) is ParameterSource.COMMANDLINE}
+        config = (
+            dataclasses.replace(CONFIGS[values["architecture"], preset], **given) if preset else TrainConfig(**values)
+        )
+        check_dataset(config.dataset, settings)
+        run_id = runs.create_run(config, settings, run_id)
+    run_id = resume or run_id or ""
+    execute_run(run_id, settings, (lambda event: _echo_json(dataclasses.asdict(event))) if as_json else _echo_event)
     if as_json:
         _echo_json({"run_id": run_id})
     else:
@@ -114,12 +133,12 @@ def train(settings: Settings, /, run_id: str | None, resume: str | None, as_json
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--model", "model_id", default=STARTER_IDS[0], show_default=True, help="Id of the model that reads.")
+@click.option("--model", "model_id", help="Id of the model that reads; the default one if left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON per picture.")
 @click.pass_obj
-def predict(settings: Settings, /, files: tuple[Path, ...], model_id: str, as_json: bool) -> None:
+def predict(settings: Settings, /, files: tuple[Path, ...], model_id: str | None, as_json: bool) -> None:
     """Read pictures, a line each. Example: predict seven.png"""
-    classifier = load_classifier(model_id, settings)
+    classifier = load_classifier(model_id or load_default(settings), settings)
     failed = False
     for file in files:
         try:
@@ -142,16 +161,16 @@ def predict(settings: Settings, /, files: tuple[Path, ...], model_id: str, as_js
 
 
 @main.command()
-@click.option("--model", "model_id", default=STARTER_IDS[0], show_default=True, help="Id of the model that reads.")
+@click.option("--model", "model_id", help="Id of the model that reads; the default one if left out.")
 @click.option("--data", required=True, help="mnist, a folder 0/ ... 9/ of pictures, a .npz or a .jsonl[.gz] file.")
 @click.option(
     "--predictions", type=click.Path(dir_okay=False, path_type=Path), help="Write each answer to this CSV file."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def evaluate(settings: Settings, /, model_id: str, data: str, predictions: Path | None, as_json: bool) -> None:
+def evaluate(settings: Settings, /, model_id: str | None, data: str, predictions: Path | None, as_json: bool) -> None:
     """Measure a model. Example: evaluate --model cnn --data mnist"""
-    classifier = load_classifier(model_id, settings)
+    classifier = load_classifier(model_id or load_default(settings), settings)
     if data == "mnist":
         mnist = load_mnist(settings)
         labels: list[int | None] = mnist.y_test.tolist()
@@ -166,10 +185,10 @@ def evaluate(settings: Settings, /, model_id: str, data: str, predictions: Path 
             write_file(predictions.resolve(), table)
     report = _score(labels, probabilities, data)
     if as_json:
-        _echo_json({"model": model_id} | report)
+        _echo_json({"model": classifier.info.model_id} | report)
         return
     click.echo(
-        f"{model_id} on {data}: {100 * report['accuracy']:.2f} % of {report['n']:,} right, "
+        f"{classifier.info.model_id} on {data}: {100 * report['accuracy']:.2f} % of {report['n']:,} right, "
         f"loss {report['loss']:.4f} nats, ECE {100 * report['ece']:.2f} %"
     )
 

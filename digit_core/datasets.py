@@ -3,32 +3,29 @@
 MNIST is looked for in this order: the path given, `DIGIT_LAB_MNIST`, Keras's cache, our own; else it is downloaded.
 """
 
-import gzip
+import contextlib
 import hashlib
 import http.client
-import json
-import lzma
+import re
 import shutil
 import tempfile
 import time
-import tokenize
 import urllib.error
 import urllib.request
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from digit_core.errors import DataUnavailable, DigitError, UnreadableInput
+from digit_core.drawings import load_arrays, read_drawings
+from digit_core.errors import DataUnavailable, DigitError, EmptyDrawing
+from digit_core.feedback import FeedbackStore
 from digit_core.model_store import storing, write_file
-from digit_core.preprocessing import MAX_BYTES, picture_from_array, read_picture
+from digit_core.preprocessing import preprocess
 from digit_core.settings import Settings
-from digit_core.strokes import read_strokes
 from digit_core.synthetic import draw_digits
-from digit_core.types import Dataset, Drawing
+from digit_core.types import Dataset
 
 MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_SHA256 = {  # of the arrays' bytes in C order: they hold for every packaging
@@ -38,35 +35,74 @@ MNIST_SHA256 = {  # of the arrays' bytes in C order: they hold for every packagi
     "y_test": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
 }
 MNIST_BYTES = 55_000_000  # unpacked; the file itself has 11.5 million
-ARRAYS_BYTES = 2**31  # of a .npz file, unpacked
-LINE_BYTES = 2**24  # of a strokes file: a million points, so that they can be refused by name
 DOWNLOAD_BYTES = 20_000_000
-NPZ_ERRORS = (
-    *(OSError, ValueError, KeyError, EOFError, TypeError, SyntaxError, RuntimeError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
-)
 TIMEOUT = 20.0  # seconds without an answer
 TRIES = 3
 SYNTHETIC_TRAIN, SYNTHETIC_TEST, SYNTHETIC_SEED = 30_000, 2_000, 2026
-DATASETS = ("mnist", "synthetic", "mnist+synthetic")
+BASES = ("mnist", "synthetic")  # what a data set's test and validation images are of
+ADDITIONS = ("synthetic", "pen-digits", "feedback")
+PEN_DIGITS = 5_000  # about; of 20 writers
+PEN_WRITERS = 20  # of the UCI Pen Digits; the others are for choosing and for measuring
+FEEDBACK_SHARE, FEEDBACK_REPEATS = 0.1, 20  # of the base's images that corrections may make up; of one of them
+
+Images = tuple[np.ndarray, np.ndarray]  # `(N, 28, 28) uint8` and `(N,)` digits
+Progress = Callable[[str, float], None]
 
 
-def load_dataset(name: str, settings: Settings, on_progress: Callable[[float], None] = lambda share: None) -> Dataset:
-    """Load one of DATASETS. Raises DataUnavailable when it is none of them, or out of reach.
+def load_dataset(name: str, settings: Settings, on_progress: Progress = lambda what, share: None) -> Dataset:
+    """Load a data set by its name: `mnist` or `synthetic`, and with `+` between them what is added for training.
 
-    `mnist+synthetic` has MNIST's test images, and ends with MNIST's training images, so that these validate.
+    The base's training images come last, so that they validate. `on_progress` is told what goes on and which share of
+    it is done. Raises DataUnavailable when there is none of that name, or something is out of reach.
     """
-    if name not in DATASETS:
-        raise DataUnavailable(f"There is no data set {name!r}. Choose one of {', '.join(DATASETS)}.")
-    if name == "synthetic":
-        return load_synthetic()
-    mnist = load_mnist(settings, on_progress=on_progress)
-    if name == "mnist":
-        return mnist
-    drawn = load_synthetic()
-    x_train = np.concatenate([drawn.x_train, mnist.x_train])
-    y_train = np.concatenate([drawn.y_train, mnist.y_train])
-    return _dataset(name, x_train, y_train, mnist.x_test, mnist.y_test)
+    base_name, *added = check_dataset(name, settings)
+    if base_name == "mnist":
+        base = load_mnist(settings, on_progress=lambda share: on_progress("Downloading MNIST", share))
+    else:
+        base = load_synthetic(on_progress=lambda share: on_progress("Drawing digits", share))
+    if not added:
+        return base
+    parts = []
+    for addition in added:
+        if addition == "synthetic":
+            drawn = load_synthetic(on_progress=lambda share: on_progress("Drawing digits", share))
+            parts.append((drawn.x_train, drawn.y_train))
+        elif addition == "pen-digits":
+            parts.append(_load_pen_digits(settings))
+        else:
+            parts.append(_load_feedback(settings, len(base.x_train)))
+    x_train, y_train = (np.concatenate(arrays) for arrays in zip(*parts, (base.x_train, base.y_train), strict=True))
+    return _dataset(name, x_train, y_train, base.x_test, base.y_test)
+
+
+def check_dataset(name: str, settings: Settings) -> list[str]:
+    """Split a data set's name into its base and what is added.
+
+    Raises DataUnavailable when there is none such, or it wants pen strokes that this machine does not have.
+    """
+    parts = _split(name)
+    if "pen-digits" in parts and settings.pen_digits is None:
+        raise DataUnavailable(
+            "The pen strokes are not on this machine. Set DIGIT_LAB_PEN_DIGITS to a .jsonl[.gz] file of lines "
+            '{"label": 7, "strokes": [[[x, y], ...], ...]}, or choose other images.'
+        )
+    return parts
+
+
+def count_images(name: str) -> int:
+    """About how many training images a data set has, without loading it. Raises DataUnavailable."""
+    counts = {"mnist": 60_000, "synthetic": SYNTHETIC_TRAIN, "pen-digits": PEN_DIGITS, "feedback": 0}
+    return sum(counts[part] for part in _split(name))
+
+
+def _split(name: str) -> list[str]:
+    base, *added = name.split("+")
+    if base not in BASES or base in added or not set(added) <= set(ADDITIONS) or len(set(added)) < len(added):
+        raise DataUnavailable(
+            f"There is no data set {name!r:.80}. Choose {' or '.join(BASES)}, and add {', '.join(ADDITIONS)} with '+', "
+            "like mnist+synthetic."
+        )
+    return [base, *added]
 
 
 def load_mnist(
@@ -92,115 +128,62 @@ def find_mnist(settings: Settings) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def load_synthetic(train: int = SYNTHETIC_TRAIN, test: int = SYNTHETIC_TEST) -> Dataset:
+def download_mnist(settings: Settings, on_progress: Callable[[float], None]) -> None:
+    """Fetch MNIST into the data folder. Raises DataUnavailable, StorageFailed."""
+    _download(settings.data / "mnist.npz", on_progress)
+
+
+def load_synthetic(
+    train: int = SYNTHETIC_TRAIN, test: int = SYNTHETIC_TEST, on_progress: Callable[[float], None] = lambda share: None
+) -> Dataset:
     """Draw the built-in data set; the test digits come from another seed."""
-    x_train, y_train = draw_digits(train, SYNTHETIC_SEED)
+    x_train, y_train = draw_digits(train, SYNTHETIC_SEED, on_progress)
     x_test, y_test = draw_digits(test, SYNTHETIC_SEED + 1)
     return _dataset("synthetic", x_train, y_train, x_test, y_test)
 
 
-def read_drawings(path: Path) -> Iterator[tuple[int | None, Drawing | DigitError]]:
-    """Read labelled drawings one by one: the label 0-9, or None, and the drawing, or why it cannot be read.
-
-    path: a folder `0/ ... 9/` of pictures, a `.npz` with `x (N, H, W) uint8` and `y (N,)`, or a `.jsonl` or `.jsonl.gz`
-    of lines `{"label": 7, "strokes": [[[x, y], ...], ...]}`. Raises DataUnavailable when it is none of them.
-    """
-    if path.is_dir():
-        return _read_folder(path)
-    if path.suffix == ".npz":
-        return _read_arrays(path)
-    if path.name.endswith((".jsonl", ".jsonl.gz")):
-        return _read_lines(path)
-    raise DataUnavailable(
-        f"{path} is no data. Name mnist, a folder 0/ ... 9/ of pictures, a .npz or a .jsonl[.gz] file."
-    )
-
-
-def _read_folder(path: Path) -> Iterator[tuple[int | None, Drawing | DigitError]]:
-    files = [(digit, file) for digit in range(10) for file in sorted((path / str(digit)).glob("*")) if file.is_file()]
-    if not files:
-        raise DataUnavailable(f"{path} holds no pictures. Put them into folders named 0 to 9 in it.")
-    for digit, file in files:
-        yield digit, _or_error(read_picture_file, file)
-
-
-def read_picture_file(file: Path) -> Drawing:
-    """Read a picture file, as `read_picture` does. Raises UnreadableInput, TooLarge."""
-    try:
-        with file.open("rb") as content:
-            return read_picture(content.read(MAX_BYTES + 1))
-    except OSError as error:
-        raise UnreadableInput(f"The file cannot be opened: {error.strerror}. Check its name.") from None
-
-
-def _read_arrays(path: Path) -> Iterator[tuple[int | None, Drawing | DigitError]]:
-    arrays = _load_arrays(path, ("x", "y"), ARRAYS_BYTES, "Give x (N, H, W) uint8 and y (N,) digits.")
-    x, y = arrays["x"], arrays["y"]
-    if x.ndim != 3 or x.dtype != np.uint8 or y.shape != (len(x),) or not np.issubdtype(y.dtype, np.integer):
-        raise DataUnavailable(
-            f"{path} has x {x.shape} {x.dtype} and y {y.shape} {y.dtype}. Give (N, H, W) uint8 and (N,)."
-        )
-    for image, label in zip(x, y.tolist(), strict=True):
-        yield _check_label(label, path), _or_error(picture_from_array, image)
-
-
-def _read_lines(path: Path) -> Iterator[tuple[int | None, Drawing | DigitError]]:
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            number = 0
-            while line := file.readline(LINE_BYTES):
-                number += 1
-                if line.isspace():
-                    continue
-                entry = _read_entry(line, f"{path}, line {number:,}")
-                label = _check_label(entry.get("label"), path)
-                yield label, _or_error(lambda strokes: Drawing(read_strokes(strokes)), entry.get("strokes"))
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataUnavailable(f"{path} cannot be read: {error}. Check that the file is whole.") from None
-
-
-def _read_entry(line: bytes, place: str) -> dict[str, Any]:
-    try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
-        entry = None
-    if not isinstance(entry, dict):
-        raise DataUnavailable(f'{place} is not of the form {{"label": 7, "strokes": [[[x, y], ...], ...]}}.')
-    return entry
-
-
-def _check_label(label: Any, path: Path) -> int | None:
-    if label is not None and (isinstance(label, bool) or not isinstance(label, int) or not 0 <= label <= 9):
-        raise DataUnavailable(f"{path} has the label {label!r:.40}. Give 0 to 9, or null for what is no digit.")
-    return label
-
-
-def _or_error(read: Callable[[Any], Drawing], source: Any) -> Drawing | DigitError:
-    try:
-        return read(source)
-    except DigitError as error:
-        return error
-
-
-def _load_arrays(path: Path, names: tuple[str, ...], limit: int, advice: str) -> dict[str, np.ndarray]:
-    """Read arrays from an .npz file, none of them pickled, `limit` bytes together at most."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(item.file_size for item in archive.infolist()) > limit:
-                raise DataUnavailable(f"{path} holds more than {limit / 1e6:,.0f} MB. {advice}")
-        with np.load(path, allow_pickle=False) as file:
-            return {name: np.ascontiguousarray(file[name]) for name in names}
-    except NPZ_ERRORS:
-        raise DataUnavailable(f"{path} cannot be read. {advice}") from None
-
-
 def _read_mnist(path: Path) -> Dataset:
     advice = f"Put mnist.npz ({MNIST_URL}) there, or name another file in DIGIT_LAB_MNIST."
-    arrays = _load_arrays(path, tuple(MNIST_SHA256), MNIST_BYTES, advice)
+    arrays = load_arrays(path, tuple(MNIST_SHA256), MNIST_BYTES, advice)
     for name, array in arrays.items():
         if hashlib.sha256(array.tobytes()).hexdigest() != MNIST_SHA256[name]:
             raise DataUnavailable(f"{name} in {path} is not MNIST's. {advice}")
     return _dataset("mnist", arrays["x_train"], arrays["y_train"], arrays["x_test"], arrays["y_test"])
+
+
+def _load_pen_digits(settings: Settings) -> Images:
+    """The strokes of the training writers, drawn as MNIST would have been; what cannot be read is left out."""
+    images, labels = [], []
+    file = settings.pen_digits or Path()  # check_dataset saw that it is named
+    for label, drawing in read_drawings(file, _is_of_training_writer):
+        if label is not None and not isinstance(drawing, DigitError):
+            with contextlib.suppress(EmptyDrawing):
+                images.append(preprocess(drawing))
+                labels.append(label)
+    if not images:
+        raise DataUnavailable(f"{file} holds no labelled strokes. Name another file.")
+    return np.array(images), np.array(labels)
+
+
+def _is_of_training_writer(entry: dict[str, Any]) -> bool:
+    number = re.fullmatch(r"train-(\d{1,9})", str(entry.get("writer", "")))
+    return number is None or int(number[1]) <= PEN_WRITERS
+
+
+def _load_feedback(settings: Settings, base_count: int) -> Images:
+    """What people drew and named, repeated until it weighs something beside the base's images."""
+    store = FeedbackStore(settings.database_url)
+    try:
+        images, digits = store.images()
+    finally:
+        store.close()
+    if not len(images):
+        raise DataUnavailable(
+            "Nobody has said yet what a drawing shows. Draw some digits and say whether they were read rightly, or "
+            "choose other images."
+        )
+    repeats = max(1, min(FEEDBACK_REPEATS, int(FEEDBACK_SHARE * base_count / len(images))))
+    return np.tile(images, (repeats, 1, 1)), np.tile(digits, repeats)
 
 
 def _dataset(name: str, *arrays: np.ndarray) -> Dataset:

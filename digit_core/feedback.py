@@ -166,6 +166,14 @@ class FeedbackStore:
             rows = connection.execute(ENTRIES.where(FEEDBACK.c.id.in_(page.limit(limit).offset(offset)))).all()
         return [_to_feedback([*group]) for _, group in groupby(rows, lambda row: row.id)]
 
+    def images(self) -> tuple[np.ndarray, np.ndarray]:
+        """Every drawing that is a digit: images `(N, 28, 28) uint8` as the models saw them, digits `(N,) int64`."""
+        labelled = FEEDBACK.c.deleted_at.is_(None), FEEDBACK.c.true_digit.is_not(None)
+        with self._transaction() as connection:
+            rows = connection.execute(sa.select(FEEDBACK.c.image, FEEDBACK.c.true_digit).where(*labelled)).all()
+        images = np.frombuffer(b"".join(image for image, _ in rows), np.uint8).reshape(-1, SIDE, SIDE)
+        return images, np.array([digit for _, digit in rows], np.int64)
+
     def stats(self) -> FeedbackStats:
         """Count in the database how often the models were right; entries without an answer do not count."""
         by = (ANSWER.c.model_id, ANSWER.c.position, FEEDBACK.c.true_digit, ANSWER.c.digit)

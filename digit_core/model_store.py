@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,12 +22,14 @@ from typing import Any
 
 import numpy as np
 
+from digit_core.architectures import import_keras
 from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed
 from digit_core.settings import STARTERS, Settings
 from digit_core.types import Evaluation, ModelInfo, TrainConfig
 
 STARTER_IDS = ("cnn", "ann")
-METADATA = "metadata.json"
+DEFAULT = "default.json"
+METADATA, CHECKPOINT = "metadata.json", "checkpoint.keras"
 NETWORK_FILES = ("model.keras", "model.tflite")
 MAX_FILE_BYTES = 200 * 2**20
 
@@ -49,6 +52,20 @@ def load_info(model_id: str, settings: Settings) -> ModelInfo:
     return _read_info(model_folder(model_id, settings))
 
 
+def load_default(settings: Settings) -> str:
+    """The id of the model that reads where none is named: the one that `save_default` chose, else the first starter."""
+    try:
+        model_id = json.loads((settings.models / DEFAULT).read_bytes())["model_id"]
+        return _read_info(model_folder(model_id, settings)).model_id
+    except (OSError, ValueError, KeyError, TypeError, ModelUnavailable):  # never chosen, or gone since
+        return STARTER_IDS[0]
+
+
+def save_default(model_id: str, settings: Settings) -> None:
+    """Let a model read where none is named. Raises ModelUnavailable, StorageFailed."""
+    write_file(settings.models / DEFAULT, to_json({"model_id": load_info(model_id, settings).model_id}))
+
+
 def model_folder(model_id: str, settings: Settings) -> Path:
     """Return the folder of a model or run, which need not exist. Raises ModelUnavailable for an id that is no name."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", model_id):
@@ -69,6 +86,28 @@ def read_model_file(info: ModelInfo, name: str, settings: Settings) -> bytes:
             f"{name} of model {info.model_id} was changed after training. Restore it or train again."
         )
     return content
+
+
+def save_checkpoint(network: Any, folder: Path) -> None:
+    """Write a compiled Keras model, its optimizer included, as `checkpoint.keras`. Raises StorageFailed."""
+    with storing(folder), tempfile.TemporaryDirectory(dir=folder, prefix="checkpoint-") as scratch:
+        path = Path(scratch) / CHECKPOINT
+        network.save(path)
+        path.replace(folder / CHECKPOINT)
+
+
+def load_checkpoint(folder: Path) -> Any | None:
+    """Read what `save_checkpoint` wrote; None if it did not. Raises ModelUnavailable when the file is damaged."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    keras = import_keras()
+    try:
+        return keras.models.load_model(path)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        raise ModelUnavailable(
+            f"The checkpoint of run {folder.name} is damaged. Start a new run with the same settings."
+        ) from None
 
 
 def save_network(network: Any, folder: Path) -> None:

@@ -1,12 +1,14 @@
 """Training runs: each a process of its own, its folder named by the id that its model will have.
 
-The folder holds `config.json`, the diary `events.jsonl` (append-only, a TrainEvent a line), what the process said in
-`worker.log`, and the file `stop` once it was asked to. A process holds `run.lock` while it lives, so a run without a
-final event whose lock is free is lost; it trains only while it holds `queue.lock`, so runs wait for each other.
+The folder holds `config.json`, the diary `events.jsonl` (append-only, a TrainEvent a line), after the first epoch
+`checkpoint.keras`, pictures to look at, what the process said in `worker.log`, and the file `stop` while it is asked to
+stop. A process holds `run.lock` while it lives, so a run without a final event whose lock is free is lost. Waiting runs
+form a queue in the order of their `queued` events; whoever is first takes the next free one of the turns.
 """
 
 import contextlib
 import dataclasses
+import io
 import json
 import os
 import shutil
@@ -14,43 +16,39 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+import zipfile
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
 
-from digit_core.augmentation import augment
-from digit_core.classifier import Network
-from digit_core.datasets import load_dataset
 from digit_core.errors import DigitError, ModelUnavailable, StorageFailed
-from digit_core.evaluation import calibrate, evaluate, fit_calibration
 from digit_core.model_store import (
     METADATA,
     STARTER_IDS,
     config_from_json,
     model_folder,
-    save_model,
-    save_network,
     storing,
     to_json,
     write_file,
 )
 from digit_core.settings import ROOT, Settings, to_environ
-from digit_core.training import check_config, split_validation, train
-from digit_core.types import Dataset, ModelInfo, Run, Status, TrainConfig, TrainEvent
+from digit_core.training import check_config
+from digit_core.types import Pictures, Run, Status, TrainConfig, TrainEvent
 
+ACTIVE = ("queued", "running")
 FINAL = ("finished", "stopped", "failed")
 STEPS = ("batch", "epoch")
+BATCH, EPOCH = (f'{{"kind": "{kind}"'.encode() for kind in STEPS)  # how their lines begin
 LATEST = 1e11  # seconds since 1970 that a date can hold
 START_UP = 15.0  # seconds that a new process has to take its lock
-LOCK_WAIT = 5.0  # seconds
+MAX_BATCH_EVENTS = 600  # read of one diary: more than a chart has pixels to show
+DELETED = ".deleted"
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)  # of an .npz file
+DEFAULTS = {name: value for name, value in vars(TrainEvent("queued", 0.0)).items() if name not in ("kind", "time")}
 PROBING = threading.Lock()
-
-
-class Stopped(Exception):
-    """The run was asked to stop."""
 
 
 def create_run(config: TrainConfig, settings: Settings, run_id: str | None = None) -> str:
@@ -70,7 +68,7 @@ def create_run(config: TrainConfig, settings: Settings, run_id: str | None = Non
                 continue
         try:
             write_file(folder / "config.json", to_json(config))
-            _append(folder, TrainEvent("queued", time.time()))
+            append_event(folder, TrainEvent("queued", time.time()))
         except StorageFailed:
             shutil.rmtree(folder, ignore_errors=True)  # or the id would be taken by nothing
             raise
@@ -84,64 +82,66 @@ def start_run(config: TrainConfig, settings: Settings) -> str:
     The process outlives this one. Raises what `create_run` raises.
     """
     run_id = create_run(config, settings)
-    folder = model_folder(run_id, settings)
-    command = [sys.executable, "-m", "digit_core", "train", "--resume", run_id]
-    with storing(folder), (folder / "worker.log").open("ab") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=os.environ | to_environ(settings),
-            creationflags=getattr(subprocess, "DETACHED_PROCESS", 0),  # Windows' own
-            start_new_session=True,
-        )
-    threading.Thread(target=process.wait, daemon=True).start()  # or it would stay a zombie
+    _start_process(run_id, settings)
     return run_id
 
 
-def execute_run(run_id: str, settings: Settings, on_event: Callable[[TrainEvent], None]) -> ModelInfo | None:
-    """Wait for the turn of a created run, train, and store its model; None if it was stopped.
+def resume_run(run_id: str, settings: Settings) -> None:
+    """Start a process that goes on with a run after its last whole epoch.
 
-    Every event goes to the diary and to `on_event`. Raises ModelUnavailable when the run is unknown, under way or
-    over, and any DigitError that training meets, which the diary keeps as a `failed` event.
+    Raises ModelUnavailable when it is under way or finished, StorageFailed.
     """
+    requeue(run_id, settings)
+    _start_process(run_id, settings)
+
+
+def requeue(run_id: str, settings: Settings) -> None:
+    """Put a run that was stopped, failed or lost at the end of the queue again. Raises what `resume_run` raises."""
+    status = load_run(run_id, settings).status
+    if status in ACTIVE:
+        raise ModelUnavailable(f"Run {run_id} is {status}: it needs no second start. Watch it, or stop it first.")
+    if status == "finished":
+        raise ModelUnavailable(f"Run {run_id} has finished. Start a new one.")
     folder = model_folder(run_id, settings)
-    config = load_run(run_id, settings).config
-
-    def tell(event: TrainEvent) -> None:
-        _append(folder, event)
-        on_event(event)
-
-    try:
-        lock = FileLock(folder / "run.lock").acquire(timeout=LOCK_WAIT)
-    except Timeout:
-        raise ModelUnavailable(f"Run {run_id} is under way in another process. Watch it, or stop it first.") from None
-    with lock:
-        if (status := load_run(run_id, settings).status) in FINAL:
-            raise ModelUnavailable(f"Run {run_id} has {status}. Start a new one.")
-        try:
-            info = _train_in_turn(folder, config, settings, tell)
-        except Stopped:
-            info = None
-        except DigitError as error:
-            tell(TrainEvent("failed", time.time(), message=str(error)))
-            raise
-        except KeyboardInterrupt:
-            tell(TrainEvent("stopped", time.time(), message="Interrupted at the keyboard."))
-            raise
-        except Exception as error:
-            tell(TrainEvent("failed", time.time(), message=f"A fault in the program: {error!r}. See worker.log."))
-            raise
-        if info is None:
-            tell(TrainEvent("stopped", time.time()))
-        return info
+    with storing(folder):
+        (folder / "stop").unlink(missing_ok=True)
+    append_event(folder, TrainEvent("queued", time.time()))
 
 
 def stop_run(run_id: str, settings: Settings) -> None:
-    """Ask a run to stop; it does within a second once it trains."""
+    """Ask a run to stop; it does within a second."""
     write_file(model_folder(run_id, settings) / "stop", b"")
+
+
+def is_stopping(run_id: str, settings: Settings) -> bool:
+    """Whether a run was asked to stop."""
+    return (model_folder(run_id, settings) / "stop").exists()
+
+
+def delete_run(run_id: str, settings: Settings) -> None:
+    """Take a run, and its model if it made one, away; `restore_run` brings back the one that was deleted last.
+
+    Raises ModelUnavailable for a starter and for a run under way, StorageFailed.
+    """
+    folder = model_folder(run_id, settings)
+    if folder.parent != settings.models or run_id in STARTER_IDS:
+        raise ModelUnavailable(f"{run_id} is a starter model, which stays. Choose another one.")
+    if load_run(run_id, settings).status in ACTIVE:
+        raise ModelUnavailable(f"Run {run_id} is under way. Stop it first.")
+    bin = settings.models / DELETED
+    with storing(settings.models):
+        shutil.rmtree(bin, ignore_errors=True)
+        bin.mkdir(exist_ok=True)
+        folder.replace(bin / run_id)
+
+
+def restore_run(run_id: str, settings: Settings) -> None:
+    """Bring a deleted run back. Raises ModelUnavailable when another was deleted since, StorageFailed."""
+    folder, deleted = model_folder(run_id, settings), settings.models / DELETED / run_id
+    if folder.exists() or not deleted.is_dir():
+        raise ModelUnavailable(f"Run {run_id} cannot be brought back: another one was deleted since, or has its name.")
+    with storing(settings.models):
+        deleted.replace(folder)
 
 
 def load_run(run_id: str, settings: Settings) -> Run:
@@ -153,13 +153,23 @@ def load_run(run_id: str, settings: Settings) -> Run:
         raise ModelUnavailable(
             f"There is no run {run_id!r}. `python -m digit_core models list` names the models."
         ) from None
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (OSError, ValueError, TypeError, RecursionError, DigitError):
         raise ModelUnavailable(f"The settings of run {run_id!r} cannot be read. Delete its folder {folder}.") from None
     lines = _read_diary(folder)
-    events = _parse(lines[:4] + lines[-4:])  # the ends tell the status
-    started = next((event.time for event in events if event.kind == "started"), None)
+    # What the batches and epochs tell is not asked; but the last line may be cut short.
+    events = _parse([line for line in lines[:-2] if not _is_step(line)] + lines[-2:])
+    place = max((place for place, event in enumerate(events) if event.kind == "queued"), default=0)
+    of_last_start = {event.kind: event.time for event in reversed(events[place:])}
     ended = events[-1].time if events and events[-1].kind in FINAL else None
-    return Run(run_id, config, _status(folder, events), _utc(started), _utc(ended))
+    return Run(
+        run_id,
+        config,
+        _status(folder, events[-1] if events else None),
+        queued_at=_utc(of_last_start.get("queued")),
+        started_at=_utc(of_last_start.get("started")),
+        ended_at=_utc(ended),
+        elapsed_s=max((event.elapsed_s for event in events), default=0.0),
+    )
 
 
 def list_runs(settings: Settings) -> list[Run]:
@@ -175,9 +185,71 @@ def list_runs(settings: Settings) -> list[Run]:
     return [run for _, run in sorted(runs, key=lambda item: item[0], reverse=True)]
 
 
+def find_queue(settings: Settings) -> list[str]:
+    """The ids of the runs that wait for their turn, the next one first."""
+    waiting = [run for run in list_runs(settings) if run.status == "queued" and run.queued_at]
+    return [run.run_id for run in sorted(waiting, key=lambda run: (run.queued_at, run.run_id))]
+
+
 def read_events(run_id: str, settings: Settings) -> list[TrainEvent]:
-    """Read a run's diary; a last line that was cut short is left out."""
-    return _parse(_read_diary(model_folder(run_id, settings)))
+    """Read a run's diary: of very many batch events only some, and of a stretch that was done again the last time.
+
+    A line that was cut short or damaged is left out.
+    """
+    lines = _read_diary(model_folder(run_id, settings))
+    batches = [number for number, line in enumerate(lines) if line.startswith(BATCH)]
+    left_out = set(batches) - set(batches[:: 1 + len(batches) // MAX_BATCH_EVENTS]) - set(batches[-1:])
+    events: list[TrainEvent] = []
+    resumed = False
+    for event in _parse([line for number, line in enumerate(lines) if number not in left_out]):
+        if resumed and event.kind in STEPS:
+            here = (event.epoch, event.batch)
+            events = [each for each in events if each.kind not in STEPS or (each.epoch, each.batch) < here]
+        resumed = event.kind == "queued" or (resumed and event.kind not in STEPS)
+        events.append(event)
+    return events
+
+
+def append_event(folder: Path, event: TrainEvent) -> None:
+    """Write an event at the end of a run's diary. Raises StorageFailed."""
+    told = {name: value for name, value in dataclasses.asdict(event).items() if value != DEFAULTS.get(name)}
+    line = json.dumps(told) + "\n"
+    with storing(folder), (folder / "events.jsonl").open("ab") as diary:
+        diary.write(line.encode())
+
+
+def save_pictures(folder: Path, name: str, pictures: Pictures) -> None:
+    """Write pictures as an `.npz` file of a run. Raises StorageFailed."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **dataclasses.asdict(pictures))
+    write_file(folder / f"{name}.npz", content.getvalue())
+
+
+def load_pictures(run_id: str, name: str, settings: Settings) -> Pictures | None:
+    """Read the `sample` or the `mistakes` of a run; None where it has none, or they cannot be read."""
+    try:
+        content = io.BytesIO((model_folder(run_id, settings) / f"{name}.npz").read_bytes())
+        with np.load(content, allow_pickle=False) as file:
+            return Pictures(**{field.name: file[field.name] for field in dataclasses.fields(Pictures)})
+    except UNREADABLE:
+        return None
+
+
+def _start_process(run_id: str, settings: Settings) -> None:
+    folder = model_folder(run_id, settings)
+    command = [sys.executable, "-m", "digit_core", "train", "--resume", run_id]
+    with storing(folder), (folder / "worker.log").open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=os.environ | to_environ(settings),
+            creationflags=getattr(subprocess, "DETACHED_PROCESS", 0),  # Windows' own
+            start_new_session=True,
+        )
+    threading.Thread(target=process.wait, daemon=True).start()  # or it would stay a zombie
 
 
 def _read_diary(folder: Path) -> list[bytes]:
@@ -187,97 +259,45 @@ def _read_diary(folder: Path) -> list[bytes]:
         return []
 
 
+def _is_step(line: bytes) -> bool:
+    return line.startswith((BATCH, EPOCH))
+
+
 def _parse(lines: list[bytes]) -> list[TrainEvent]:
     events = []
     for line in lines:
-        with contextlib.suppress(ValueError, TypeError, RecursionError):  # a line that was cut short, or damaged
-            event = TrainEvent(**json.loads(line))
+        with contextlib.suppress(
+            ValueError, TypeError, AttributeError, RecursionError
+        ):  # a line that was cut short, or damaged
+            values = json.loads(line)
+            event = TrainEvent(**values | {"answers": tuple(values.get("answers", ()))})
             timed = 0 < event.time < LATEST and event.epoch >= 0 and isinstance(event.metrics, dict)
             if timed and (event.batches_per_epoch > 0 or event.kind not in STEPS):
                 events.append(event)
     return events
 
 
-def _train_in_turn(
-    folder: Path, config: TrainConfig, settings: Settings, tell: Callable[[TrainEvent], None]
-) -> ModelInfo | None:
-    queue = FileLock(settings.models / "queue.lock")
-    while not (folder / "stop").exists():
-        try:
-            turn = queue.acquire(timeout=0.5)
-        except Timeout:
-            continue
-        with turn:
-            tell(TrainEvent("started", time.time()))  # TensorFlow's import comes next, and takes seconds
-            return _train(folder, config, settings, tell)
-    return None
-
-
-def _train(
-    folder: Path, config: TrainConfig, settings: Settings, tell: Callable[[TrainEvent], None]
-) -> ModelInfo | None:
-    stop = folder / "stop"
-
-    def report(share: float) -> None:
-        if stop.exists():
-            raise Stopped
-        tell(TrainEvent("started", time.time(), message=f"Downloading MNIST: {share:.0%}"))
-
-    dataset = load_dataset(config.dataset, settings, report)
-    metrics: dict[str, float] = {}
-
-    def listen(event: TrainEvent) -> None:
-        metrics.update(event.metrics)
-        tell(event)
-
-    network = train(config, dataset, listen, stop.exists)
-    if stop.exists():
-        return None
-    save_network(network, folder)
-    info = _store(folder, config, dataset, network.count_params(), metrics)
-    message = f"{100 * info.test_accuracy:.2f} % of {len(dataset.y_test):,} test images"
-    tell(TrainEvent("finished", time.time(), metrics=metrics, message=message))
-    return info
-
-
-def _store(
-    folder: Path, config: TrainConfig, dataset: Dataset, parameters: int, metrics: dict[str, float]
-) -> ModelInfo:
-    """Calibrate and evaluate what will be served, not what was trained, and complete the model.
-
-    Calibration wants images as varied as people's drawings: the validation images, augmented.
-    """
-    served = Network((folder / "model.tflite").read_bytes())
-    _, _, x_validation, y_validation = split_validation(dataset, config.validation_fraction)
-    varied = augment(x_validation, np.random.default_rng(config.seed))
-    calibration = fit_calibration(y_validation, served.probabilities(varied))
-    evaluation = evaluate(dataset.y_test, calibrate(served.probabilities(dataset.x_test), calibration))
-    return save_model(folder, config, parameters, metrics, evaluation, calibration)
-
-
-def _status(folder: Path, events: list[TrainEvent]) -> Status:
-    if events and events[-1].kind in FINAL:
-        return events[-1].kind  # type: ignore[return-value]
+def _status(folder: Path, last: TrainEvent | None) -> Status:
+    if last and last.kind in FINAL:
+        return last.kind  # type: ignore[return-value]
     if (folder / METADATA).exists():
         return "finished"  # a model whose diary did not travel with it
-    alive = _is_held(folder / "run.lock") or time.time() - (events[0].time if events else 0) < START_UP
-    if not alive:
+    waits = last is not None and last.kind == "queued"
+    starting = last is not None and waits and time.time() - last.time < START_UP
+    if not (starting or is_held(folder / "run.lock")):
         return "lost"
-    return "running" if any(event.kind == "started" for event in events) else "queued"
+    return "queued" if waits else "running"
 
 
-def _is_held(path: Path) -> bool:
+def is_held(path: Path) -> bool:
+    """Whether a process holds a lock."""
     try:
         with PROBING, FileLock(path, timeout=0):  # two probes at once would take each other for the run
             return False
     except Timeout:
         return True
-
-
-def _append(folder: Path, event: TrainEvent) -> None:
-    line = json.dumps(dataclasses.asdict(event)) + "\n"
-    with storing(folder), (folder / "events.jsonl").open("a", encoding="utf-8") as diary:
-        diary.write(line)
+    except OSError:  # a folder that cannot be written: nothing runs in it
+        return False
 
 
 def _utc(seconds: float | None) -> datetime | None:

@@ -1,11 +1,14 @@
 """The environment, read once at each door: every setting has a default that works with nothing set."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_cache_path
+
+from digit_core.errors import InvalidConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTERS = ROOT / "models"
@@ -15,7 +18,8 @@ STARTERS = ROOT / "models"
 class Settings:
     """Where things are kept.
 
-    models: runs and new models; data: downloads; mnist and pen_digits: local files that are used when given.
+    models: runs and new models; data: downloads; mnist and pen_digits: local files that are used when given;
+    parallel_runs: trainings at a time.
     """
 
     models: Path
@@ -23,6 +27,7 @@ class Settings:
     data: Path
     mnist: Path | None
     pen_digits: Path | None
+    parallel_runs: int = 1
 
 
 def to_environ(settings: Settings) -> dict[str, str]:
@@ -34,12 +39,13 @@ def to_environ(settings: Settings) -> dict[str, str]:
         "PEN_DIGITS": settings.pen_digits,
     }
     return {f"DIGIT_LAB_{name}": str(path.resolve()) if path else "" for name, path in paths.items()} | {
-        "DIGIT_LAB_DATABASE_URL": settings.database_url
+        "DIGIT_LAB_DATABASE_URL": settings.database_url,
+        "DIGIT_LAB_PARALLEL_RUNS": str(settings.parallel_runs),
     }
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the `DIGIT_LAB_*` variables; one that is empty counts as not set."""
+    """Read the `DIGIT_LAB_*` variables; one that is empty counts as not set. Raises InvalidConfig."""
 
     def path(name: str) -> Path | None:
         value = environ.get(name)
@@ -51,4 +57,11 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         data=path("DIGIT_LAB_DATA") or user_cache_path("digit-lab", appauthor=False),
         mnist=path("DIGIT_LAB_MNIST"),
         pen_digits=path("DIGIT_LAB_PEN_DIGITS"),
+        parallel_runs=_read_number(environ.get("DIGIT_LAB_PARALLEL_RUNS") or "1"),
     )
+
+
+def _read_number(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]?", text):
+        raise InvalidConfig(f"DIGIT_LAB_PARALLEL_RUNS is {text!r:.40}. Set it to a number from 1 to 99.")
+    return int(text)

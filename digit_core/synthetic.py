@@ -4,6 +4,7 @@ Each digit has several ways of writing, weighted toward the American hands of MN
 drawing jitters them, bends, slants and turns the whole, and lays a smooth, slightly shaking curve along them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -126,6 +127,7 @@ WAYS = """
 """
 PEN_MEDIAN, PEN_SPREAD = 0.12, 0.28  # of the longest side, and of its logarithm: MNIST's spread of ink
 BOLD, BOLD_PENS = 0.2, (0.2, 0.42)  # the share of digits drawn as with a thumb, and their pens
+REPORT = 2_000  # digits between two reports of progress
 SHEET, LONGEST = 140, 90  # pixels: the sheet that a digit is drawn on, and the digit's longest side
 CATMULL_ROM = np.array([(0, 2, 0, 0), (-1, 0, 1, 0), (2, -5, 4, -1), (-1, 3, -3, 1)]) / 2
 B_SPLINE = np.array([(1, 4, 1, 0), (-3, 0, 3, 0), (3, -6, 3, 0), (-1, 3, -3, 1)]) / 6
@@ -159,10 +161,13 @@ def draw_digit(digit: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     return tuple(np.split(points + _tremor(len(points), rng), glyph.cuts))
 
 
-def draw_digits(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def draw_digits(
+    count: int, seed: int, on_progress: Callable[[float], None] = lambda share: None
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw images `(count, 28, 28) uint8`, ink bright, and labels `(count,) int64`, balanced and shuffled.
 
-    The same count and seed draw the same digits. Raises ValueError for a negative count.
+    The same count and seed draw the same digits. `on_progress` is told the share drawn, 0-1, from time to time. Raises
+    ValueError for a negative count.
     """
     if count < 0:
         raise ValueError(f"Cannot draw {count} digits. Pass 0 or more.")
@@ -172,6 +177,8 @@ def draw_digits(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     pens = np.where(rng.random(count) < BOLD, bold, usual)
     images = np.empty((count, SIDE, SIDE), np.uint8)
     for i, (digit, pen) in enumerate(zip(labels.tolist(), pens, strict=True)):
+        if i % REPORT == 0:
+            on_progress(i / count)
         images[i] = to_mnist(sketch(_fit(draw_digit(digit, rng)), max(1, round(pen * LONGEST)), SHEET))
     return images, labels
 

@@ -1,22 +1,39 @@
 """Train a network: a loop over epochs around Keras's `fit`, told as TrainEvents.
 
-It knows no file, page or database: what happens goes to `on_event`, and `should_stop` is asked after every batch.
+It knows no file, page or database: what happens goes to `on_event`, and `should_stop` is asked after every batch. Each
+epoch draws its order, augmentation and dropout from seed and epoch alone, so a training that goes on from the network
+of an epoch's end, optimizer included, does what an unbroken one would have done.
 """
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
 
-from digit_core.architectures import build_network, import_keras
+from digit_core.architectures import build_network, choose_precision, import_keras, measure_network
 from digit_core.augmentation import augment
 from digit_core.errors import InvalidConfig
-from digit_core.types import Architecture, Dataset, Optimizer, Schedule, TrainConfig, TrainEvent
+from digit_core.types import Architecture, Dataset, EventKind, Optimizer, Padding, Schedule, TrainConfig, TrainEvent
 
-EVENT_INTERVAL = 0.1  # seconds between two batch events, at least
+EVENT_INTERVAL = 0.1, 1.0  # seconds between two batch events: at first, and in a training of many minutes
+ANSWER_INTERVAL = 1.0  # seconds between two looks at the sample
+SAMPLE = 24  # validation images whose answers are told
+MAX_PARAMETERS = 20_000_000
 WARM_UP = 0.25  # the share of a one-cycle schedule in which the learning rate rises
+MEMORY = 0.95  # Adam's beta_2: trainings are short, and 0.999 would look back 1,000 batches
+STEPS = {"ann": 8, "cnn": 1}  # batches in one call: pays where a batch takes less than the call around it
+METRICS = ("loss", "accuracy")
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Where a training stood at an epoch's end: the network with its optimizer, and the `epoch` events until then."""
+
+    network: Any
+    epochs: Sequence[TrainEvent]
 
 
 def check_config(config: TrainConfig) -> None:
@@ -27,14 +44,17 @@ def check_config(config: TrainConfig) -> None:
         ("learning rate", config.learning_rate, 1e-6, 1.0),
         ("number of hidden layers", len(config.hidden_units), 1, 8),
         ("number of blocks", len(config.filters), 1, 4),
-        ("number of dense units", config.dense_units, 0, 4096),
+        ("number of convolutions in a block", config.convolutions, 1, 4),
+        ("number of dense layers", len(config.dense_units), 0, 4),
         ("dropout", config.dropout, 0.0, 0.9),
-        ("validation fraction", config.validation_fraction, 0.01, 0.5),
+        ("validation share", config.validation_fraction, 0.01, 0.5),
         ("early stopping", config.early_stopping, 0, 1000),
         ("time budget in seconds", config.time_budget_s, 0.0, 86400.0),
         ("seed", config.seed, 0, 2**31 - 1),
         *(("number of hidden units", units, 1, 4096) for units in config.hidden_units),
         *(("number of filters", filters, 1, 512) for filters in config.filters),
+        *(("kernel size", size, 1, 9) for size in config.kernel_sizes),
+        *(("number of dense units", units, 1, 4096) for units in config.dense_units),
     ):
         if not low <= value <= high:
             raise InvalidConfig(f"The {name} is {value:g}. Choose a value from {low:g} to {high:g}.")
@@ -42,9 +62,21 @@ def check_config(config: TrainConfig) -> None:
         ("architecture", config.architecture, get_args(Architecture)),
         ("schedule", config.schedule, get_args(Schedule)),
         ("optimizer", config.optimizer, get_args(Optimizer)),
+        ("padding", config.padding, get_args(Padding)),
     ):
         if choice not in choices:
             raise InvalidConfig(f"The {name} is {choice!r}. Choose one of {', '.join(choices)}.")
+    if len(config.kernel_sizes) not in (1, len(config.filters)):
+        raise InvalidConfig(
+            f"There are {len(config.kernel_sizes)} kernel sizes for {len(config.filters)} blocks. Give one for each "
+            "block, or one for all."
+        )
+    parameters, _ = measure_network(config)
+    if parameters > MAX_PARAMETERS:
+        raise InvalidConfig(
+            f"The network would have {parameters:,} parameters. Choose fewer units or filters, for at most "
+            f"{MAX_PARAMETERS:,}."
+        )
 
 
 def train(
@@ -52,25 +84,41 @@ def train(
     dataset: Dataset,
     on_event: Callable[[TrainEvent], None],
     should_stop: Callable[[], bool],
+    checkpoint: Checkpoint | None = None,
+    on_epoch: Callable[[Any], None] = lambda network: None,
 ) -> Any:
-    """Train a new network on the dataset's training images and return it, a Keras model.
+    """Train a network on the dataset's training images and return it, a Keras model in float32.
 
-    Emits `batch` events, at most ten a second, and an `epoch` event for each epoch, with the mean loss and accuracy so
-    far. Ends early, with the network as it is, when `should_stop` says so, the time budget is
-    used up, or early stopping applies. Raises InvalidConfig and TrainingUnavailable.
+    Emits `batch` events, ten a second at most, and an `epoch` event for each epoch, after which `on_epoch` is given the
+    network, fit to be saved with its optimizer. A `checkpoint` made of that goes on from there. Ends early, with the
+    network as it is, when `should_stop` says so, the time budget is used up, or early stopping applies. Raises
+    InvalidConfig and TrainingUnavailable.
     """
     check_config(config)
     keras = import_keras()
     x_train, y_train, x_validation, y_validation = split_validation(dataset, config.validation_fraction)
-    network = build_network(config)
-    network.compile(_optimizer(keras, config), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     batches = math.ceil(len(x_train) / config.batch_size)
-    progress = _progress_callback(keras, config, batches, on_event, should_stop)
-    best, waited = math.inf, 0
-    for epoch in range(config.epochs):
+    if checkpoint is None:
+        network = build_network(config, choose_precision())
+        network.compile(
+            _optimizer(keras, config),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+            steps_per_execution=STEPS[config.architecture],
+        )
+        epochs = []
+    else:
+        network = checkpoint.network
+        done = int(network.optimizer.iterations) // batches
+        epochs = [event for event in checkpoint.epochs if event.epoch <= done]
+    elapsed = epochs[-1].elapsed_s if epochs else 0.0
+    progress = _progress_callback(keras, config, batches, x_validation[:SAMPLE], elapsed, on_event, should_stop)
+    while not _is_over(config, epochs):
+        epoch = epochs[-1].epoch if epochs else 0
         rng = np.random.default_rng([config.seed, epoch])
         order = rng.permutation(len(x_train))
         images = augment(x_train[order], rng) if config.augment else x_train[order]
+        _seed_dropout(network, config.seed, epoch)
         history = network.fit(
             to_input(images),
             y_train[order],
@@ -85,12 +133,12 @@ def train(
         ).history
         if progress.stopped:
             break
-        metrics = {name: float(values[-1]) for name, values in history.items()}
-        on_event(TrainEvent("epoch", time.time(), epoch + 1, batches, batches, metrics, progress.eta_s()))
-        best, waited = (metrics["val_loss"], 0) if metrics["val_loss"] < best else (best, waited + 1)
-        if progress.out_of_time() or (config.early_stopping and waited >= config.early_stopping):
-            break
-    return network
+        epochs.append(progress.to_event("epoch", {name: float(values[-1]) for name, values in history.items()}))
+        on_event(epochs[-1])
+        on_epoch(network)
+    trained = build_network(config)
+    trained.set_weights(network.get_weights())
+    return trained
 
 
 def to_input(images: np.ndarray) -> np.ndarray:
@@ -121,56 +169,116 @@ def learning_rate(config: TrainConfig, progress: float) -> float:
 def _optimizer(keras: Any, config: TrainConfig) -> Any:
     rate = config.learning_rate
     return {
-        "adam": lambda: keras.optimizers.Adam(rate),
-        "adamw": lambda: keras.optimizers.AdamW(rate, weight_decay=0.01),
+        "adam": lambda: keras.optimizers.Adam(rate, beta_2=MEMORY),
+        "adamw": lambda: keras.optimizers.AdamW(rate, beta_2=MEMORY, weight_decay=0.01),
         "sgd": lambda: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
     }[config.optimizer]()
+
+
+def _is_over(config: TrainConfig, epochs: Sequence[TrainEvent]) -> bool:
+    """Whether the epochs are done, the time budget is used up, or validation has not got better for long enough."""
+    if not epochs:
+        return False
+    out_of_time = config.time_budget_s > 0 and epochs[-1].elapsed_s >= config.time_budget_s
+    losses = [event.metrics["val_loss"] for event in epochs]
+    waited = len(losses) - 1 - losses.index(min(losses))
+    out_of_patience = 0 < config.early_stopping <= waited
+    return epochs[-1].epoch >= config.epochs or out_of_time or out_of_patience
+
+
+def _seed_dropout(network: Any, seed: int, epoch: int) -> None:
+    """Set the state that dropout draws from, of which a saved network keeps nothing."""
+    for number, layer in enumerate(network.layers):
+        if generator := getattr(layer, "seed_generator", None):
+            generator.state.assign([(seed + number) % 2**32, epoch << 20])
 
 
 def _progress_callback(
     keras: Any,
     config: TrainConfig,
     batches: int,
+    sample: np.ndarray,
+    elapsed: float,
     on_event: Callable[[TrainEvent], None],
     should_stop: Callable[[], bool],
 ) -> Any:
+    total = batches * config.epochs
+    x_sample = to_input(sample)
+
     class Progress(keras.callbacks.Callback):  # type: ignore[misc]
+        """Sets the learning rate of each batch, tells how it goes, and ends the training in mid-epoch."""
+
         def __init__(self) -> None:
             super().__init__()
             self.stopped = False
             self.epoch = self.done = 0
-            self.start = time.monotonic()
-            self.last_event = 0.0
+            self.start = time.monotonic() - elapsed
+            self.measured: tuple[int, float] | None = None  # batches done, and when, from which time left is told
+            self.told_at = self.looked_at = 0.0
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self.epoch = epoch + 1
+            self.epoch, self.done = epoch + 1, epoch * batches
+            self.told = dict.fromkeys(METRICS, 0.0)
+            self.told_batches = 0
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             if config.schedule != "constant":
-                rate = learning_rate(config, self.done / (batches * config.epochs))
+                time_share = self.elapsed_s() / config.time_budget_s if config.time_budget_s else 0.0
+                rate = learning_rate(config, min(1.0, max(self.done / total, time_share)))
                 self.model.optimizer.learning_rate.assign(rate)
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            self.done += 1
+            batch = min(batch + 1, batches)  # Keras counts the last call's batches as if it were full
+            self.done = (self.epoch - 1) * batches + batch
             now = time.monotonic()
+            self.measured = self.measured or (self.done, now)
+            least, most = EVENT_INTERVAL
             if should_stop():
                 self.stopped = self.model.stop_training = True
-            elif self.out_of_time():
+            elif config.time_budget_s and self.elapsed_s() >= config.time_budget_s:
                 self.model.stop_training = True
-            elif now - self.last_event >= EVENT_INTERVAL:
-                self.last_event = now
-                metrics = {name: float(logs[name]) for name in ("loss", "accuracy")}
-                event = TrainEvent("batch", time.time(), self.epoch, batch + 1, batches, metrics, self.eta_s())
-                on_event(event)
+            elif now - self.told_at >= min(max(least, self.elapsed_s() / 1000), most):
+                self.told_at = now
+                on_event(self.to_event("batch", self.means_since_told(batch, logs)))
 
-        def eta_s(self) -> float:
-            left = (time.monotonic() - self.start) / self.done * (batches * config.epochs - self.done)
-            return min(left, self.time_left()) if config.time_budget_s else left
+        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+            if should_stop():
+                self.stopped = True
 
-        def time_left(self) -> float:
-            return max(0.0, config.time_budget_s - (time.monotonic() - self.start))
+        def means_since_told(self, batch: int, logs: Any) -> dict[str, float]:
+            """Turn Keras's means over the epoch so far into means over the batches since the last event."""
+            totals = {name: float(logs[name]) * batch for name in METRICS}
+            count = batch - self.told_batches
+            means = {name: (totals[name] - self.told[name]) / count for name in METRICS}
+            self.told, self.told_batches = totals, batch
+            return means
 
-        def out_of_time(self) -> bool:
-            return config.time_budget_s > 0 and self.time_left() == 0
+        def to_event(self, kind: EventKind, metrics: dict[str, float]) -> TrainEvent:
+            return TrainEvent(
+                kind,
+                time.time(),
+                self.epoch,
+                self.done - (self.epoch - 1) * batches,
+                batches,
+                metrics,
+                self.elapsed_s(),
+                self.eta_s(),
+                self.answers() if kind == "epoch" or time.monotonic() - self.looked_at >= ANSWER_INTERVAL else (),
+            )
+
+        def answers(self) -> tuple[int, ...]:
+            self.looked_at = time.monotonic()
+            return tuple(np.argmax(self.model(x_sample, training=False), axis=1).tolist())
+
+        def elapsed_s(self) -> float:
+            return time.monotonic() - self.start
+
+        def eta_s(self) -> float | None:
+            """Time left at the pace since the first batch, which took longer: Keras made its graph then."""
+            done, since = self.measured or (0, 0.0)
+            if self.done == done:
+                return None
+            left = (time.monotonic() - since) / (self.done - done) * (total - self.done)
+            return min(left, max(0.0, config.time_budget_s - self.elapsed_s())) if config.time_budget_s else left
 
     return Progress()

@@ -12,6 +12,7 @@ import numpy as np
 Architecture = Literal["ann", "cnn"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
 Optimizer = Literal["adam", "adamw", "sgd"]
+Padding = Literal["same", "valid"]
 Status = Literal["queued", "running", "finished", "stopped", "failed", "lost"]
 EventKind = Literal["queued", "started", "batch", "epoch", "finished", "stopped", "failed"]
 InputKind = Literal["canvas", "upload", "camera", "api", "import"]
@@ -67,9 +68,12 @@ class Prediction:
 class TrainConfig:
     """Everything that decides a training: the same config, data and seed make the same network.
 
-    hidden_units is read for an ANN; filters (one number per block) and dense_units (0: none) for a CNN.
+    hidden_units is read for an ANN. A CNN has a block for each number of `filters`: so many `convolutions`, then a
+    pooling that halves the image; kernel_sizes (pixels) holds one for each block, or one for all; with padding `valid`
+    a convolution shrinks the image by its kernel; global_pooling averages each filter over the image where else all
+    pixels go on; dense_units come between blocks and output.
     validation_fraction is the share at the end of the training images; early_stopping counts epochs without a better
-    validation loss (0: off); time_budget_s counts seconds of training (0: none).
+    validation loss (0: off); time_budget_s counts seconds of training (0: none), into which the schedule fits itself.
     """
 
     architecture: Architecture = "cnn"
@@ -81,8 +85,12 @@ class TrainConfig:
     optimizer: Optimizer = "adamw"
     hidden_units: tuple[int, ...] = (512, 512)
     filters: tuple[int, ...] = (16, 32, 64)
+    kernel_sizes: tuple[int, ...] = (3,)
+    convolutions: int = 2
+    padding: Padding = "same"
+    global_pooling: bool = False
     batch_norm: bool = True
-    dense_units: int = 0
+    dense_units: tuple[int, ...] = ()
     dropout: float = 0.2
     augment: bool = True
     validation_fraction: float = 1 / 12
@@ -96,7 +104,10 @@ class TrainConfig:
 class TrainEvent:
     """One line of a run's diary; time is UTC in seconds since 1970, epoch and batch count from 1.
 
-    metrics holds some of loss (nats), accuracy, val_loss and val_accuracy; eta_s is the time left in seconds.
+    metrics holds some of loss (nats), accuracy, val_loss and val_accuracy: a `batch` event's are means over the batches
+    since the one before, an `epoch` event's over the epoch. elapsed_s counts the seconds of training, those before a
+    resume included; eta_s is the time left in seconds. answers: what the network now says of the first validation
+    images, in some of the events.
     """
 
     kind: EventKind
@@ -105,19 +116,35 @@ class TrainEvent:
     batch: int = 0
     batches_per_epoch: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
+    elapsed_s: float = 0.0
     eta_s: float | None = None
+    answers: tuple[int, ...] = ()
     message: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Images to look at, `(N, 28, 28) uint8`, with what is right and what a network said of them, both `(N,) int64`."""
+
+    images: np.ndarray
+    y_true: np.ndarray
+    y_pred: np.ndarray
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training run: its folder bears the id that its model will have."""
+    """A training run: its folder bears the id that its model will have. The times are those of its last start.
+
+    elapsed_s counts the seconds of training so far.
+    """
 
     run_id: str
     config: TrainConfig
     status: Status
+    queued_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    elapsed_s: float
 
 
 @dataclass(frozen=True)

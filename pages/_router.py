@@ -4,11 +4,19 @@ from pathlib import Path
 
 import streamlit as st
 
+from digit_core.errors import DigitError
+from digit_core.settings import read_settings
+
 st.set_page_config(
     page_title="Digit Lab",
     page_icon=str(Path(__file__).parent / "_icon.png"),  # a page's own icon would be fetched from another host
     layout="wide",
 )
+try:
+    read_settings()
+except DigitError as error:
+    st.error(str(error), icon=":material/error:")
+    st.stop()
 st.navigation(
     [
         st.Page("draw.py", title="Draw", icon=":material/draw:", default=True),

@@ -1,9 +1,11 @@
-"""What pages share of Streamlit: the canvas that keeps its drawing, the models and the store, the door for errors."""
+"""What pages share of Streamlit: the canvas that keeps its drawing, pictures, models, the store, told errors."""
 
-from collections.abc import Iterator
+import base64
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import cv2
 import streamlit as st
 from streamlit_drawable_canvas import st_canvas
 
@@ -11,6 +13,7 @@ from digit_core.classifier import Classifier, load_classifier
 from digit_core.errors import DigitError
 from digit_core.feedback import FeedbackStore
 from digit_core.settings import read_settings
+from digit_core.types import Pictures
 
 CANVAS_SIDE = 288  # pixels: fits a phone that is 320 wide
 
@@ -34,6 +37,31 @@ def cached_classifier(model_id: str, sha256: str) -> Classifier:
 def cached_store(database_url: str) -> FeedbackStore:
     """The feedback store, opened once per process."""
     return FeedbackStore(database_url)
+
+
+def duration(seconds: float) -> str:
+    """Say a duration in words: `42 s`, `3 min 20 s`, `2 h 5 min`."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def show_pictures(pictures: Pictures, y_pred: Sequence[int], key: str) -> None:
+    """Show images with what a network said of each, and what it is where that was wrong; -1 stands for no answer."""
+    tiles = []
+    for image, true, said in zip(pictures.images, pictures.y_true.tolist(), y_pred, strict=True):
+        png = base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()
+        wrong = said not in (true, -1)
+        frame = "outline: 3px solid #e69f00" if wrong else ""
+        words = f"a {true}, read as {said}" if wrong else f"a {true}"
+        caption = f"<b>{said}</b>, not {true}" if wrong else "" if said < 0 else f"{said} ✓"
+        tiles.append(
+            f'<figure style="margin: 0; width: 64px; text-align: center"><img src="data:image/png;base64,{png}" '
+            f'alt="{words}" title="{words}" width="52" height="52" style="image-rendering: pixelated; {frame}">'
+            f'<figcaption style="font-size: 0.8rem; white-space: nowrap">{caption}</figcaption></figure>'
+        )
+    with st.container(key=key):
+        st.html(f'<div style="display: flex; flex-wrap: wrap; gap: 8px">{"".join(tiles)}</div>')
 
 
 def canvas(pen_width: int) -> Any:

@@ -10,11 +10,11 @@ import streamlit as st
 
 from digit_core.charts import chart_probabilities
 from digit_core.errors import ModelUnavailable
-from digit_core.model_store import STARTER_IDS, list_models
+from digit_core.model_store import STARTER_IDS, list_models, load_default
 from digit_core.preprocessing import preprocess, read_picture
 from digit_core.settings import read_settings
 from digit_core.strokes import strokes_from_canvas
-from digit_core.types import Drawing, Feedback, InputKind, Prediction
+from digit_core.types import Drawing, Feedback, InputKind, ModelInfo, Prediction
 from pages._shared import cached_classifier, cached_store, canvas, clear, told_errors, undo
 
 NO_DIGIT = "no digit"
@@ -78,6 +78,16 @@ def show_answer(prediction: Prediction) -> None:
             st.markdown(f"{words}  \n:small[:gray[{figure}]]")
         seen = cv2.resize((prediction.image * 255).astype(np.uint8), None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
         st.image(seen, caption="As it saw it", width=84)
+
+
+def propose_readers(infos: dict[str, ModelInfo]) -> list[str]:
+    """The model that this visitor or everybody prefers, and one of the other architecture beside it."""
+    preferred = [state.get("first_reader"), load_default(settings), *infos]
+    leading = next((infos[model_id] for model_id in preferred if model_id in infos), None)
+    if leading is None:
+        return []
+    beside = [info.model_id for info in infos.values() if info.architecture != leading.architecture]
+    return [leading.model_id, *beside[:1]]
 
 
 def show(fingerprint: str) -> None:
@@ -157,13 +167,14 @@ with left:
     with told_errors():
         drawing = read_drawing(mode)
     live = st.toggle("Read as I draw", value=True, key="live", persist_state="session")
-    hashes = {info.model_id: info.sha256["model.tflite"] for info in list_models(settings)}
-    starters = [model_id for model_id in STARTER_IDS if model_id in hashes]
-    if len(hashes) > len(starters):
+    infos = {info.model_id: info for info in list_models(settings)}
+    hashes = {model_id: info.sha256["model.tflite"] for model_id, info in infos.items()}
+    proposed = propose_readers(infos)
+    if len(infos) > len(STARTER_IDS):
         st.multiselect(
             "Models that read",
-            list(hashes),
-            starters,
+            list(infos),
+            proposed,
             max_selections=4,
             key="readers",
             persist_state="session",
@@ -171,7 +182,7 @@ with left:
         )
 
 with right, told_errors():
-    chosen = [model_id for model_id in state.get("readers") or starters or list(hashes)[:2] if model_id in hashes]
+    chosen = [model_id for model_id in state.get("readers") or proposed if model_id in hashes]
     if not chosen:
         raise ModelUnavailable("There is no model that could read. Restore models/ann and models/cnn, or train one.")
     fingerprint = fingerprint_of(drawing) if drawing else None

@@ -1,185 +1,160 @@
-"""Choose a network, train it in a process of its own, watch it learn, stop it."""
+"""Choose a network, train it in a process of its own, watch it learn, stop it, compare it with others."""
 
 import pandas as pd
 import streamlit as st
 
 from digit_core import runs
 from digit_core.architectures import check_tensorflow
-from digit_core.charts import chart_training
-from digit_core.datasets import find_mnist
+from digit_core.charts import chart_runs
+from digit_core.model_store import list_models
+from digit_core.presets import measure_pace
 from digit_core.settings import read_settings
 from digit_core.types import Run, TrainConfig
+from pages._form import IMAGES, ask_config
+from pages._run import METRICS, show_run
 from pages._shared import told_errors
 
 REFRESH = 0.5  # seconds
-ACTIVE = ("queued", "running")
-DATASETS = {"mnist": "MNIST", "synthetic": "Synthetic digits", "mnist+synthetic": "MNIST and synthetic digits"}
+MOST_COMPARED = 8  # runs: as many as there are colours
 
 settings = read_settings()
 state = st.session_state
+if page := state.pop("go_to", None):
+    st.switch_page(page)
 
 
-def start() -> None:
-    """Start a run with the settings on the page."""
-    config = TrainConfig(
-        architecture=state.architecture,
-        dataset=state.dataset,
-        epochs=state.epochs,
-        batch_size=state.batch_size,
-        learning_rate=state.learning_rate,
-        dropout=state.dropout,
-        augment=state.augment,
-        seed=state.seed,
-    )
+def start(config: TrainConfig) -> None:
     with told_errors():
         state.watched_run = runs.start_run(config, settings)
 
 
-def stop(run_id: str) -> None:
-    with told_errors():
-        runs.stop_run(run_id, settings)
-
-
-def duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-
-
 def pick() -> None:
     """Watch the run that was chosen in the table."""
-    if rows := state.history.selection.rows:
+    if rows := state.history["selection"]["rows"]:
         state.watched_run = state.listed_runs[rows[0]]
 
 
-def show_run(run: Run) -> None:
-    """Progress, time left and curves of one run."""
-    events = runs.read_events(run.run_id, settings)
-    last = events[-1] if events else None
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(f"{run.run_id}: {run.status}", anchor=False)
-        if run.status in ACTIVE:
-            st.button("Stop", icon=":material/stop:", on_click=stop, args=[run.run_id], key="stop")
-    steps = [event for event in events if event.kind in ("batch", "epoch")]
-    if run.status == "queued":
-        st.info("Waiting for its turn: one run trains at a time.", icon=":material/hourglass:")
-    elif run.status == "running" and not steps:
-        st.progress(0.0, (last and last.message) or "Getting ready: images and TensorFlow take some seconds.")
-    elif run.status == "running":
-        step = steps[-1]
-        epochs, batches = run.config.epochs, step.batches_per_epoch
-        share = (step.epoch - 1 + step.batch / batches) / epochs
-        words = f"Epoch {step.epoch} of {epochs}, batch {step.batch:,} of {batches:,}, {duration(step.eta_s or 0)} left"
-        st.progress(min(share, 1.0), words)
-    elif run.status == "finished" and last:
-        st.success(
-            f"Finished: it reads {last.message}. The page Draw lists it among the models that read.",
-            icon=":material/check:",
-        )
-    elif run.status == "failed" and last:
-        st.error(f"Failed: {last.message}", icon=":material/error:")
-    elif run.status == "lost":
-        st.error(
-            "Its process ended without a word. Its folder holds worker.log; start it again.", icon=":material/error:"
-        )
-    else:
-        st.warning("Stopped before its end: it left no model.", icon=":material/stop:")
-    if steps:
-        for column, metric in zip(st.columns(2), ("accuracy", "loss"), strict=True):
-            chart = chart_training(events, metric)
-            column.altair_chart(chart, alt=f"{metric} over the epochs", key=f"{metric}_{run.run_id}")
+def restore(run_id: str) -> None:
+    with told_errors():
+        runs.restore_run(run_id, settings)
+        state.watched_run = run_id
+    del state.deleted_run
+
+
+def find_ghost(run: Run) -> str | None:
+    """The best earlier run of the same architecture on the same test images."""
+    base = run.config.dataset.split("+")[0]
+    rivals = [
+        other.run_id
+        for other in history
+        if other.run_id != run.run_id
+        and other.config.architecture == run.config.architecture
+        and other.config.dataset.split("+")[0] == base
+        and other.queued_at
+        and run.queued_at
+        and other.queued_at < run.queued_at
+        and other.run_id in accuracies
+    ]
+    return max(rivals, key=accuracies.__getitem__, default=None)
+
+
+def network_words(config: TrainConfig) -> str:
+    layers = config.hidden_units if config.architecture == "ann" else (*config.filters, *config.dense_units)
+    return f"{config.architecture.upper()} {'-'.join(map(str, layers))}"
+
+
+def image_words(config: TrainConfig) -> str:
+    return " + ".join(IMAGES.get(part, part) for part in config.dataset.split("+"))
+
+
+def compare(chosen: list[Run]) -> None:
+    """Curves of several runs laid over each other, and in what they differ."""
+    st.subheader("Compared", anchor=False)
+    events = {run.run_id: runs.read_events(run.run_id, settings) for run in chosen}
+    for column, metric in zip(st.columns(2), METRICS, strict=True):
+        words = f"Validation {metric} of the chosen runs over the seconds of training"
+        column.altair_chart(chart_runs(events, metric), key=f"compared_{metric}", alt=words)
+    table = pd.DataFrame({run.run_id: {name: str(value) for name, value in vars(run.config).items()} for run in chosen})
+    st.dataframe(table[table.nunique(axis=1) > 1], key="differences")
 
 
 st.title("Train a network")
-can_train = False
+history, accuracies = [], {}
 with told_errors():
-    check_tensorflow()
-    can_train = True
-has_mnist = find_mnist(settings) is not None
+    history = runs.list_runs(settings)
+    accuracies = {info.model_id: info.test_accuracy for info in list_models(settings)}
 left, right = st.columns([1, 2], gap="large")
 with left:
-    st.segmented_control(
-        "Network",
-        ["ann", "cnn"],
-        default="cnn",
-        required=True,
-        format_func=str.upper,
-        key="architecture",
-        help="ANN: two dense layers. CNN: three blocks of convolutions.",
-        persist_state="session",
-    )
-    st.selectbox(
-        "Training images",
-        list(DATASETS),
-        index=0 if has_mnist else 1,
-        format_func=DATASETS.__getitem__,
-        key="dataset",
-        persist_state="session",
-    )
-    if not has_mnist:
-        st.caption(
-            "MNIST is not on this machine: choosing it downloads 11 MB first. Synthetic digits, drawn by the program, "
-            "are here at once."
-        )
-    st.slider("Epochs", 1, 30, 3, key="epochs", help="Times through the training images", persist_state="session")
-    with st.expander("More settings"):
-        defaults = TrainConfig()
-        kept = {"persist_state": "session"}
-        st.select_slider("Batch size", [32, 64, 128, 256, 512], defaults.batch_size, key="batch_size", **kept)
-        st.number_input(
-            "Learning rate", 1e-6, 1.0, defaults.learning_rate, 1e-3, format="%.4f", key="learning_rate", **kept
-        )
-        st.slider("Dropout", 0.0, 0.9, defaults.dropout, key="dropout", help="Share of units left out", **kept)
-        help = "Turn, stretch, slant, thicken and thin the images"
-        st.toggle("Augment", defaults.augment, key="augment", help=help, **kept)
-        st.number_input("Seed", 0, 2**31 - 1, defaults.seed, key="seed", help="The same seed, the same start", **kept)
+    can_train = False
+    with told_errors():
+        check_tensorflow()
+        can_train = True
+    config = ask_config(settings, measure_pace(history))
     st.button(
         "Train",
         type="primary",
         icon=":material/play_arrow:",
         on_click=start,
+        args=[config],
         key="train",
         width="stretch",
-        disabled=not can_train,
+        disabled=not can_train or config is None,
     )
 
 with right, told_errors():
-    history = runs.list_runs(settings)
-    active = [run for run in history if run.status in ACTIVE]
+    active = [run for run in history if run.status in runs.ACTIVE]
     watched = next((run for run in history if run.run_id == state.get("watched_run")), None)
     watched = watched or (active or history or [None])[0]
 
-    @st.fragment(run_every=REFRESH if watched and watched.status in ACTIVE else None)
-    def watch(run_id: str) -> None:
+    @st.fragment(run_every=REFRESH if watched and watched.status in runs.ACTIVE else None)
+    def watch(run_id: str, ghost: str | None) -> None:
         with told_errors():
             run = runs.load_run(run_id, settings)
-            show_run(run)
+            show_run(run, ghost, settings)
             if watched and run.status != watched.status:
                 st.rerun()
 
+    if deleted := state.get("deleted_run"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.info(f"{deleted} is deleted.", icon=":material/delete:")
+            st.button("Undo", key="restore", icon=":material/undo:", on_click=restore, args=[deleted])
     if watched:
-        watch(watched.run_id)
+        watch(watched.run_id, find_ghost(watched))
     else:
         st.info(
             "Nothing has been trained here yet. Press Train, and watch accuracy rise and loss fall.",
             icon=":material/school:",
         )
-    if history:
-        st.subheader("Runs", anchor=False)
-        table = pd.DataFrame(
-            {
-                "run": [run.run_id for run in history],
-                "status": [run.status for run in history],
-                "images": [run.config.dataset for run in history],
-                "epochs": [run.config.epochs for run in history],
-                "started": pd.to_datetime([run.started_at for run in history], utc=True),
-            }
-        )
-        state.listed_runs = [run.run_id for run in history]
-        st.dataframe(
-            table,
-            hide_index=True,
-            column_config={"started": st.column_config.DatetimeColumn(format="D MMM, HH:mm", timezone="UTC")},
-            on_select=pick,
-            selection_mode="single-row",
-            key="history",
-        )
+
+if history:
+    st.subheader("Runs", anchor=False)
+    st.caption("Choose one to look at it, or several to lay their curves over each other.")
+    table = pd.DataFrame(
+        {
+            "run": [run.run_id for run in history],
+            "status": [run.status for run in history],
+            "network": [network_words(run.config) for run in history],
+            "images": [image_words(run.config) for run in history],
+            "epochs": [run.config.epochs for run in history],
+            "right": [accuracies.get(run.run_id) for run in history],
+            "took": [run.elapsed_s for run in history],
+            "started": pd.to_datetime([run.started_at for run in history], utc=True),
+        }
+    )
+    state.listed_runs = [run.run_id for run in history]
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        column_config={
+            "right": st.column_config.NumberColumn("test images right", format="percent"),
+            "took": st.column_config.NumberColumn("seconds of training", format="%.0f"),
+            "started": st.column_config.DatetimeColumn(format="D MMM, HH:mm", timezone="UTC"),
+        },
+        on_select=pick,
+        selection_mode="multi-row",
+        key="history",
+    )
+    rows = [row for row in event["selection"]["rows"] if row < len(history)]
+    if len(rows) > 1:
+        with told_errors():
+            compare([history[row] for row in rows[:MOST_COMPARED]])

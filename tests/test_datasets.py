@@ -1,19 +1,21 @@
 import dataclasses
-import gzip
 import http.server
 import io
 import json
+import re
 import threading
+import uuid
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from digit_core import datasets
-from digit_core.datasets import find_mnist, load_dataset, load_mnist, load_synthetic, read_drawings
-from digit_core.errors import DataUnavailable, DigitError
-from digit_core.preprocessing import preprocess
+from digit_core.datasets import count_images, find_mnist, load_dataset, load_mnist, load_synthetic
+from digit_core.errors import DataUnavailable
+from digit_core.feedback import FeedbackStore
 from digit_core.settings import read_settings
-from digit_core.strokes import render, sketch
+from digit_core.types import Drawing, Feedback
 
 
 def npz(**arrays):
@@ -153,102 +155,71 @@ def test_synthetic_digits_train_and_test_on_different_drawings():
     assert not any((image == dataset.x_train).all(axis=(1, 2)).any() for image in dataset.x_test)
 
 
-def test_mixed_data_ends_with_mnist_and_tests_on_it(settings, tiny_mnist, tmp_path, monkeypatch):
+@pytest.fixture
+def few(monkeypatch):
+    """A handful of synthetic digits in place of thousands."""
+    monkeypatch.setattr(datasets, "load_synthetic", lambda **rest: load_synthetic(20, 10, **rest))
+
+
+def strokes_file(folder, *lines):
+    path = folder / "strokes.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def test_mixed_data_ends_with_mnist_and_tests_on_it(settings, tiny_mnist, tmp_path, few):
     path = tmp_path / "mnist.npz"
     path.write_bytes(tiny_mnist)
-    monkeypatch.setattr(datasets, "load_synthetic", lambda: load_synthetic(20, 10))
     mixed = load_dataset("mnist+synthetic", dataclasses.replace(settings, mnist=path))
     assert (len(mixed.x_train), mixed.y_train[-6:].tolist()) == (26, [0, 1, 2, 3, 4, 5])
     assert mixed.y_test.tolist() == [7, 2]
 
 
-def test_an_unknown_data_set_is_named(settings):
-    with pytest.raises(DataUnavailable, match="'cifar'"):
-        load_dataset("cifar", settings)
+def test_of_the_pen_strokes_only_the_training_writers_are_learned_from(settings, tmp_path, few):
+    stroke = [[[5, 0], [5, 9]]]
+    lines = [{"label": 1, "writer": f"train-{number}", "strokes": stroke} for number in (1, 20, 21, 30)]
+    others = [{"label": 7, "strokes": stroke}, {"label": None, "strokes": stroke}, {"label": 3, "strokes": []}]
+    path = strokes_file(tmp_path, *lines, *others)
+    mixed = load_dataset("synthetic+pen-digits", dataclasses.replace(settings, pen_digits=path))
+    assert mixed.y_train[:-20].tolist() == [1, 1, 7]
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_stroke_lines_are_read_one_by_one(tmp_path, handwriting, packed):
-    entries = [{"label": digit, "strokes": [s.tolist() for s in handwriting[digit]]} for digit in (4, 7)]
-    text = "\n".join(json.dumps(entry) for entry in entries).encode()
-    path = tmp_path / ("drawings.jsonl.gz" if packed else "drawings.jsonl")
-    path.write_bytes(gzip.compress(text) if packed else text)
-    labels, drawings = zip(*read_drawings(path), strict=True)
-    assert labels == (4, 7)
-    np.testing.assert_array_equal(preprocess(drawings[0]), render(handwriting[4]))
+def test_pen_strokes_that_are_not_there_are_told(settings, tmp_path):
+    with pytest.raises(DataUnavailable, match="Set DIGIT_LAB_PEN_DIGITS"):
+        load_dataset("synthetic+pen-digits", dataclasses.replace(settings, pen_digits=None))
+    with pytest.raises(DataUnavailable, match="cannot be read"):
+        load_dataset("synthetic+pen-digits", dataclasses.replace(settings, pen_digits=tmp_path / "none.jsonl"))
+    unlabelled = strokes_file(tmp_path, {"label": None, "strokes": [[[0, 0], [0, 9]]]})
+    with pytest.raises(DataUnavailable, match="holds no labelled strokes"):
+        load_dataset("synthetic+pen-digits", dataclasses.replace(settings, pen_digits=unlabelled))
 
 
-def test_a_drawing_that_cannot_be_read_does_not_stop_the_others(tmp_path):
-    path = tmp_path / "drawings.jsonl"
-    path.write_text('{"label": 1, "strokes": "nonsense"}\n{"label": null, "strokes": [[[0, 0], [1, 1]]]}\n')
-    (first, bad), (second, good) = read_drawings(path)
-    assert first == 1 and isinstance(bad, DigitError)
-    assert second is None and len(good.strokes) == 1
+def test_what_people_named_is_learned_from_more_than_once(settings, few, monkeypatch):
+    monkeypatch.setattr(datasets, "FEEDBACK_SHARE", 0.5)
+    store = FeedbackStore(settings.database_url)
+    image = np.full((28, 28), 9, np.uint8)
+    for digit in (4, None):
+        drawing = Drawing((np.array([[0.0, 0.0], [0.0, 9.0]]),))
+        store.add(Feedback(str(uuid.uuid4()), datetime.now(UTC), "me", drawing, "canvas", image, (), digit))
+    mixed = load_dataset("synthetic+feedback", settings)
+    assert mixed.y_train[:-20].tolist() == [4] * 10
+    np.testing.assert_array_equal(mixed.x_train[0], image)
 
 
-def test_a_blank_line_is_skipped(tmp_path):
-    path = tmp_path / "drawings.jsonl"
-    path.write_text('\n{"label": 1, "strokes": [[[0, 0]]]}\n\n')
-    assert [label for label, _ in read_drawings(path)] == [1]
-
-
-def test_a_drawing_of_a_million_points_is_refused_and_counted(tmp_path):
-    path = tmp_path / "drawings.jsonl"
-    path.write_text('{"label": 1, "strokes": [[' + ",".join(["[0,0]"] * 1_000_000) + "]]}\n")
-    ((label, refused),) = read_drawings(path)
-    assert label == 1
-    assert "1,000,000 points" in str(refused)
+def test_feedback_that_nobody_gave_is_told(settings, few):
+    with pytest.raises(DataUnavailable, match="Nobody has said yet"):
+        load_dataset("synthetic+feedback", settings)
 
 
 @pytest.mark.parametrize(
-    "line", ["{", "[]", '{"label": 12, "strokes": []}', '{"label": "7", "strokes": []}', "[" * 5000]
+    "name", ["cifar", "", "mnist+", "+mnist", "synthetic+synthetic", "mnist+mnist", "mnist+feedback+feedback"]
 )
-def test_a_line_of_another_form_is_named(tmp_path, line):
-    path = tmp_path / "drawings.jsonl"
-    path.write_text(line)
-    with pytest.raises(DataUnavailable, match=r"line 1 is not of the form|has the label"):
-        list(read_drawings(path))
+def test_an_unknown_data_set_is_named(settings, name):
+    with pytest.raises(DataUnavailable, match=re.escape(f"no data set {name!r}. Choose mnist or synthetic")):
+        load_dataset(name, settings)
 
 
-def test_a_cut_off_gz_file_says_so(tmp_path):
-    path = tmp_path / "drawings.jsonl.gz"
-    path.write_bytes(gzip.compress(b'{"label": 1, "strokes": []}\n' * 50)[:-9])
-    with pytest.raises(DataUnavailable, match="whole"):
-        list(read_drawings(path))
-
-
-def test_a_folder_of_pictures_gives_its_names_as_labels(tmp_path, handwriting):
-    import cv2
-
-    (tmp_path / "3").mkdir()
-    cv2.imwrite(str(tmp_path / "3" / "a.png"), 255 - sketch([s * 200 + 40 for s in handwriting[3]], 20))
-    (tmp_path / "3" / "b.png").write_text("no picture")
-    (first, good), (second, bad) = read_drawings(tmp_path)
-    assert (first, second) == (3, 3)
-    assert preprocess(good).max() > 200
-    assert isinstance(bad, DigitError)
-
-
-def test_an_empty_folder_says_what_to_put_into_it(tmp_path):
-    with pytest.raises(DataUnavailable, match="folders named 0 to 9"):
-        list(read_drawings(tmp_path))
-
-
-def test_arrays_are_read_whichever_way_their_ink_is(tmp_path, handwriting):
-    picture = sketch([s * 200 + 40 for s in handwriting[5]], 20)
-    path = tmp_path / "pictures.npz"
-    path.write_bytes(npz(x=np.array([picture, 255 - picture]), y=np.array([5, 5])))
-    (_, light), (_, dark) = read_drawings(path)
-    np.testing.assert_array_equal(preprocess(light), preprocess(dark))
-
-
-def test_arrays_of_another_shape_are_refused(tmp_path):
-    path = tmp_path / "pictures.npz"
-    path.write_bytes(npz(x=np.zeros((2, 784), np.uint8), y=np.array([5, 5])))
-    with pytest.raises(DataUnavailable, match=r"\(2, 784\)"):
-        list(read_drawings(path))
-
-
-def test_a_file_of_another_kind_is_refused(tmp_path):
-    with pytest.raises(DataUnavailable, match="is no data"):
-        read_drawings(tmp_path / "digits.csv")
+def test_a_data_set_is_counted_without_loading_it():
+    assert count_images("mnist+synthetic") == 90_000
+    with pytest.raises(DataUnavailable):
+        count_images("cifar")

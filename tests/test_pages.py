@@ -1,5 +1,6 @@
 """The pages without a browser: what they show and store when people draw, judge and train."""
 
+import dataclasses
 import importlib.util
 import math
 import shutil
@@ -17,9 +18,11 @@ import streamlit as st
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
-from digit_core import model_store, runs
+from digit_core import datasets, model_store, runs
 from digit_core.feedback import FeedbackStats, FeedbackStore
-from digit_core.settings import ROOT, read_settings
+from digit_core.model_store import load_default
+from digit_core.presets import CONFIGS, PRESETS
+from digit_core.settings import ROOT, STARTERS, read_settings
 from digit_core.strokes import sketch
 from digit_core.types import Drawing, Feedback, TrainConfig
 
@@ -422,46 +425,147 @@ def charts(app: AppTest) -> int:
 
 
 def test_the_settings_survive_a_change_of_page(train):
-    train.slider(key="epochs").set_value(9).run().slider(key="dropout").set_value(0.5).run()
+    train.number_input(key="epochs").set_value(9).run().slider(key="dropout").set_value(0.5).run()
+    train.text_input(key="filters").set_value("8, 16").run()
     train.switch_page("draw.py").run().switch_page("train.py").run()
-    assert (train.slider(key="epochs").value, train.slider(key="dropout").value) == (9, 0.5)
+    assert (train.number_input(key="epochs").value, train.slider(key="dropout").value) == (9, 0.5)
+    assert train.text_input(key="filters").value == "8, 16"
 
 
 def test_before_the_first_run_the_page_invites(train):
     assert "Press Train" in said(train)
 
 
-def test_the_settings_on_the_page_are_those_of_the_run(train, monkeypatch):
-    started: list[TrainConfig] = []
-    monkeypatch.setattr(runs, "start_run", lambda config, settings: started.append(config) or "cnn-1")
-    train.segmented_control(key="architecture").set_value("ann")
-    train.selectbox(key="dataset").set_value("mnist+synthetic")
-    train.slider(key="epochs").set_value(7)
-    train.select_slider(key="batch_size").set_value(256)
-    train.number_input(key="learning_rate").set_value(0.01)
+@pytest.fixture
+def started(monkeypatch):
+    """The settings of the runs that were started; none trains."""
+    configs: list[TrainConfig] = []
+    monkeypatch.setattr(runs, "start_run", lambda config, settings: configs.append(config) or "cnn-1")
+    return configs
+
+
+def test_the_settings_on_the_page_are_those_of_the_run(train, started, monkeypatch, tmp_path):
+    monkeypatch.setenv("DIGIT_LAB_MNIST", str(tmp_path / "mnist.npz"))
+    train.segmented_control(key="base").set_value("mnist").run()
+    train.button_group(key="added").set_value(["synthetic"])
+    train.text_input(key="filters").set_value("8, 16")
+    train.text_input(key="kernel_sizes").set_value("5,3")
+    train.text_input(key="dense_units").set_value("")
+    train.number_input(key="convolutions").set_value(2)
+    train.segmented_control(key="padding").set_value("same")
+    train.toggle(key="batch_norm").set_value(True)
+    train.toggle(key="global_pooling").set_value(True)
     train.slider(key="dropout").set_value(0.5)
+    train.number_input(key="epochs").set_value(7)
+    train.number_input(key="batch_size").set_value(64)
+    train.number_input(key="learning_rate").set_value(0.02)
+    train.selectbox(key="schedule").set_value("cosine")
+    train.selectbox(key="optimizer").set_value("sgd")
     train.toggle(key="augment").set_value(False)
+    train.slider(key="validation_fraction").set_value(0.2)
+    train.number_input(key="early_stopping").set_value(3)
+    train.number_input(key="time_budget_s").set_value(60.0)
     train.number_input(key="seed").set_value(42)
-    train.button(key="train").click().run()
+    train.run()
+    press(train, "Train")
     assert not train.exception
     expected = TrainConfig(
-        architecture="ann",
         dataset="mnist+synthetic",
         epochs=7,
-        batch_size=256,
-        learning_rate=0.01,
+        batch_size=64,
+        learning_rate=0.02,
+        schedule="cosine",
+        optimizer="sgd",
+        filters=(8, 16),
+        kernel_sizes=(5, 3),
+        convolutions=2,
+        padding="same",
+        global_pooling=True,
+        batch_norm=True,
+        dense_units=(),
         dropout=0.5,
         augment=False,
+        validation_fraction=0.2,
+        early_stopping=3,
+        time_budget_s=60.0,
         seed=42,
     )
-    assert started == [expected]
+    assert started == [dataclasses.replace(expected, hidden_units=started[0].hidden_units)]
+
+
+@pytest.mark.parametrize("architecture", ["ann", "cnn"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_is_taken_whole(train, started, architecture, preset):
+    train.segmented_control(key="architecture").set_value(architecture).run()
+    train.segmented_control(key="preset").set_value(preset).run()
+    press(train, "Train")
+    proposed = CONFIGS[architecture, preset]
+    assert started == [dataclasses.replace(proposed, dataset=started[0].dataset)]
+
+
+def test_a_changed_preset_is_one_no_more(train):
+    assert train.segmented_control(key="preset").value == "quick-look"
+    train.number_input(key="epochs").set_value(9).run()
+    assert train.segmented_control(key="preset").value is None
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "sentence"),
+    [
+        ("filters", "8, many", "The filters are '8, many'. Write whole numbers"),
+        ("filters", "", "number of blocks is 0"),
+        ("filters", "8,8,8,8", "4 blocks"),
+        ("dense_units", "9999", "number of dense units is 9999"),
+        ("kernel_sizes", "5, 5, 5", "There are 3 kernel sizes for 2 blocks"),
+    ],
+)
+def test_a_wrong_setting_gets_a_sentence_and_nothing_starts(train, key, text, sentence):
+    train.text_input(key=key).set_value(text).run()
+    assert sentence in said(train)
+    assert train.button(key="train").disabled
+    assert not train.exception
+
+
+def test_parameters_and_time_are_told_before_the_start(train):
+    assert "215,194 parameters" in said(train)
+    assert "s of training" in said(train)
+
+
+def test_a_number_of_runs_that_is_none_is_told(monkeypatch):
+    monkeypatch.setenv("DIGIT_LAB_PARALLEL_RUNS", "lots")
+    assert "DIGIT_LAB_PARALLEL_RUNS is 'lots'" in said(open_app())
 
 
 def test_without_mnist_on_this_machine_synthetic_digits_are_proposed(monkeypatch, private):
     monkeypatch.delenv("DIGIT_LAB_MNIST", raising=False)
     page = open_app().switch_page("train.py").run()
-    assert page.selectbox(key="dataset").value == "synthetic"
-    assert "downloads 11 MB" in said(page)
+    assert page.segmented_control(key="base").value == "synthetic"
+    assert "is not on this machine yet" in said(page)
+    assert "mnist.npz" in said(page)
+    assert page.button(key="download_mnist")
+
+
+def test_mnist_is_downloaded_from_the_page(monkeypatch, private):
+    monkeypatch.delenv("DIGIT_LAB_MNIST", raising=False)
+
+    def download(settings, on_progress):
+        on_progress(0.5)
+        settings.data.mkdir(parents=True)
+        (settings.data / "mnist.npz").write_bytes(b"MNIST")
+
+    monkeypatch.setattr("pages._form.download_mnist", download)
+    page = open_app().switch_page("train.py").run()
+    press(page, "Download")
+    assert not [button for button in page.button if "Download" in button.label]
+
+
+def test_a_download_that_fails_is_told(monkeypatch, private):
+    monkeypatch.delenv("DIGIT_LAB_MNIST", raising=False)
+    monkeypatch.setattr(datasets, "MNIST_URL", "http://127.0.0.1:9/mnist.npz")
+    monkeypatch.setattr(datasets, "TRIES", 1)
+    page = open_app().switch_page("train.py").run()
+    press(page, "Download")
+    assert "MNIST could not be downloaded" in said(page)
 
 
 def test_without_tensorflow_the_train_page_says_how_to_get_it(app, monkeypatch):
@@ -477,7 +581,7 @@ def test_without_tensorflow_the_train_page_says_how_to_get_it(app, monkeypatch):
 def test_a_run_waits_for_its_turn_and_can_be_stopped(train):
     folder = read_settings().models
     folder.mkdir()
-    with FileLock(folder / "queue.lock"):
+    with FileLock(folder / "turn-1.lock"):
         press(train, "Train")
         assert "queued" in said(train)
         assert "Waiting for its turn" in said(train)
@@ -532,7 +636,7 @@ def test_a_run_that_starts_shows_that_it_gets_ready(app, keep_run):
     folder = keep_run("cnn-start", "queued", "started")
     with FileLock(folder / "run.lock"):
         app.switch_page("train.py").run()
-    assert "TensorFlow take some seconds" in said(app)
+    assert "Getting ready" in said(app)
 
 
 def test_a_running_run_is_shown_with_its_progress_and_can_be_stopped(app, keep_run):
@@ -567,3 +671,96 @@ def test_a_run_whose_settings_cannot_be_read_does_not_hide_the_others(app, keep_
     app.switch_page("train.py").run()
     assert "cnn-halt: stopped" in said(app)
     assert app.dataframe[0].value["run"].tolist() == ["cnn-halt"]
+
+
+def test_a_run_that_was_asked_to_stop_says_so(app, keep_run):
+    folder = keep_run("cnn-busy", "queued", "started", "batch")
+    (folder / "stop").touch()
+    with FileLock(folder / "run.lock"):
+        app.switch_page("train.py").run()
+    assert "Stopping" in said(app)
+    assert not [button for button in app.button if button.label == "Stop"]
+
+
+@pytest.mark.parametrize("end", ["stopped", "failed", "batch"])
+def test_what_ended_early_is_resumed(app, keep_run, monkeypatch, end):
+    monkeypatch.setattr(runs, "_start_process", lambda run_id, settings: None)
+    keep_run("cnn-halt", "queued", "started", "epoch", end)
+    app.switch_page("train.py").run()
+    assert "Resume goes on after epoch 1" in said(app)
+    press(app, "Resume")
+    assert "cnn-halt: queued" in said(app)
+    assert "place 1 of 1" in said(app)
+
+
+def test_a_lost_run_shows_what_its_process_said_last(app, keep_run):
+    (keep_run("cnn-gone", "queued", "started") / "worker.log").write_text("Killed by the system.")
+    app.switch_page("train.py").run()
+    assert app.code[0].value == "Killed by the system."
+
+
+def test_a_deleted_run_can_be_brought_back(app, keep_run):
+    keep_run("cnn-halt", "queued", "stopped")
+    app.switch_page("train.py").run()
+    press(app, "Delete")
+    assert "cnn-halt is deleted" in said(app)
+    assert "Press Train" in said(app)
+    press(app, "Undo")
+    assert "cnn-halt: stopped" in said(app)
+
+
+def test_the_settings_of_a_run_are_taken_into_the_form(app, keep_run):
+    keep_run("cnn-halt", "queued", "stopped")
+    app.switch_page("train.py").run()
+    press(app, "Duplicate")
+    assert app.number_input(key="epochs").value == 2
+    assert app.segmented_control(key="base").value == "synthetic"
+
+
+@pytest.fixture
+def trained(keep_run):
+    """A run that made a model: the starter ANN under another name."""
+    folder = keep_run(
+        "mine", "queued", "started", "batch", "epoch", "finished", message="99.32 % of 10,000 test images"
+    )
+    for name in ("metadata.json", "evaluation.json", "model.keras", "model.tflite"):
+        shutil.copy(STARTERS / "ann" / name, folder)
+    return "mine"
+
+
+def test_a_finished_model_is_drawn_with(app, trained, handwriting):
+    app.switch_page("train.py").run()
+    press(app, "Draw with it now")
+    assert app.title[0].value == "Draw a digit"
+    assert app.multiselect(key="readers").value == [trained, "cnn"]
+    app.switch_page("draw.py").run()  # AppTest itself does not follow
+    assert draw(app, handwriting[3]).metric[0].label == "MINE reads"
+
+
+def test_a_finished_model_reads_where_no_other_is_named(app, trained):
+    app.switch_page("train.py").run()
+    press(app, "Use this model")
+    assert load_default(read_settings()) == trained
+    assert not [button for button in app.button if button.label == "Use this model"]
+    assert open_app().multiselect(key="readers").value == [trained, "cnn"]
+
+
+def test_a_finished_run_shows_its_figures(app, trained):
+    app.switch_page("train.py").run()
+    assert {metric.label for metric in app.metric} == {"Test accuracy", "Test loss", "Parameters", "Size"}
+    assert charts(app) == 3
+
+
+def test_a_damaged_model_is_told_where_its_run_is_shown(app, trained):
+    (read_settings().models / trained / "evaluation.json").write_text("{}")
+    app.switch_page("train.py").run()
+    assert "was changed after training" in said(app)
+
+
+def test_several_runs_are_laid_over_each_other(app, keep_run):
+    for run_id in ("cnn-a", "cnn-b"):
+        keep_run(run_id, "queued", "started", "epoch", "stopped")
+    app.session_state["history"] = {"selection": {"rows": [0, 1], "columns": [], "cells": []}}
+    app.switch_page("train.py").run()
+    assert "Compared" in [header.value for header in app.subheader]
+    assert charts(app) == 4

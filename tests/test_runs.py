@@ -1,20 +1,19 @@
+"""Runs as folders: what they hold, what their diaries tell, who is next."""
+
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filelock import FileLock
 
 from digit_core import runs
-from digit_core.errors import DataUnavailable, InvalidConfig, ModelUnavailable, StorageFailed
-from digit_core.model_store import list_models, to_json
-from digit_core.settings import ROOT, read_settings, to_environ
-from digit_core.training import check_config, learning_rate
-from digit_core.types import TrainConfig, TrainEvent
+from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed
+from digit_core.model_store import to_json
+from digit_core.settings import read_settings, to_environ
+from digit_core.types import Pictures, TrainConfig, TrainEvent
 
 CONFIG = TrainConfig("ann", dataset="synthetic", hidden_units=(32,), epochs=1)
 
@@ -24,16 +23,23 @@ def settings():
     return read_settings()
 
 
-def diary(settings, run_id, *kinds):
-    for kind in kinds:
-        runs._append(settings.models / run_id, TrainEvent(kind, time.time() - 60))
+@pytest.fixture
+def quiet(monkeypatch):
+    """No process is started; the ids of the runs that would have had one."""
+    started = []
+    monkeypatch.setattr(runs, "_start_process", lambda run_id, settings: started.append(run_id))
+    return started
 
 
-def wait_until(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.1)
+def diary(settings, run_id, *kinds, age=60):
+    folder = settings.models / run_id
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_bytes(to_json(CONFIG))
+    for place, kind in enumerate(kinds):
+        event = TrainEvent(kind, time.time() - age, 1, 1 + place, 10, {"loss": 1.0}, elapsed_s=float(place))
+        runs.append_event(folder, event if kind in runs.STEPS else TrainEvent(kind, event.time))
+    return folder
 
 
 def test_a_new_run_is_a_folder_with_its_settings_and_waits(settings):
@@ -54,38 +60,10 @@ def test_an_id_is_given_once(settings, taken):
         runs.create_run(CONFIG, settings, taken)
 
 
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        ({"epochs": 0}, "number of epochs is 0. Choose a value from 1 to 1000"),
-        ({"learning_rate": float("nan")}, "learning rate is nan"),
-        ({"batch_size": 0}, "batch size"),
-        ({"hidden_units": ()}, "hidden layers"),
-        ({"hidden_units": (0,)}, "hidden units"),
-        ({"filters": (9999,)}, "filters"),
-        ({"dropout": 1.0}, "dropout is 1"),
-        ({"architecture": "rnn"}, "architecture is 'rnn'. Choose one of ann, cnn"),
-        ({"optimizer": "magic"}, "optimizer"),
-        ({"seed": -1}, "seed"),
-    ],
-)
-def test_a_setting_outside_its_range_is_told_before_anything_is_made(settings, change, sentence):
-    with pytest.raises(InvalidConfig, match=sentence):
-        runs.create_run(dataclasses.replace(CONFIG, **change), settings)
+def test_a_wrong_setting_is_told_before_anything_is_made(settings):
+    with pytest.raises(InvalidConfig, match="epochs"):
+        runs.create_run(dataclasses.replace(CONFIG, epochs=0), settings)
     assert not settings.models.exists()
-
-
-def test_the_default_settings_are_in_range():
-    check_config(TrainConfig())
-
-
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "one-cycle"])
-def test_a_schedule_stays_below_its_peak_and_above_zero(schedule):
-    config = TrainConfig(schedule=schedule, learning_rate=0.01)
-    rates = [learning_rate(config, step / 100) for step in range(101)]
-    assert min(rates) > 0 and max(rates) <= 0.01 + 1e-12
-    assert (rates[-1] < 1e-4) == (schedule != "constant")
-    assert (rates[0] < 0.001) == (schedule == "one-cycle")
 
 
 @pytest.mark.parametrize(
@@ -96,67 +74,138 @@ def test_a_schedule_stays_below_its_peak_and_above_zero(schedule):
         (["queued", "started", "finished"], "finished"),
         (["queued", "stopped"], "stopped"),
         (["queued", "started", "failed"], "failed"),
+        (["queued", "started", "batch", "stopped", "queued", "started", "batch"], "lost"),
+        ([], "lost"),
     ],
 )
 def test_a_status_follows_from_the_diary_once_the_process_is_gone(settings, kinds, status):
-    folder = settings.models / "mine"
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_bytes(to_json(CONFIG))
     diary(settings, "mine", *kinds)
     assert runs.load_run("mine", settings).status == status
 
 
-def test_a_run_whose_process_lives_is_running(settings):
-    folder = settings.models / "mine"
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_bytes(to_json(CONFIG))
-    diary(settings, "mine", "queued", "started")
-    with FileLock(folder / "run.lock"):
-        assert runs.load_run("mine", settings).status == "running"
+@pytest.mark.parametrize(
+    ("kinds", "status"),
+    [
+        (["queued"], "queued"),
+        (["queued", "started"], "running"),
+        (["queued", "started", "batch", "stopped", "queued"], "queued"),
+        (["queued", "started", "batch", "stopped", "queued", "started"], "running"),
+    ],
+)
+def test_a_run_whose_process_lives_waits_or_runs(settings, kinds, status):
+    with FileLock(diary(settings, "mine", *kinds) / "run.lock"):
+        assert runs.load_run("mine", settings).status == status
+
+
+def test_the_times_are_those_of_the_last_start(settings):
+    diary(settings, "mine", "queued", "started", "batch", "stopped", age=90)
+    diary(settings, "mine", "queued", "started", age=30)
+    run = runs.load_run("mine", settings)
+    assert time.time() - run.queued_at.timestamp() == pytest.approx(30, abs=5)
+    assert time.time() - run.started_at.timestamp() == pytest.approx(30, abs=5)
+    assert run.ended_at is None
 
 
 def test_a_model_that_travelled_without_its_diary_is_no_lost_run(settings):
-    folder = settings.models / "mine"
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_bytes(to_json(CONFIG))
+    folder = diary(settings, "mine", "queued", "started")
     (folder / "metadata.json").write_text("{}")
     assert runs.load_run("mine", settings).status == "finished"
     assert not (folder / "run.lock").exists()
 
 
-def test_a_stopped_download_stops_the_run(settings, monkeypatch):
-    run_id = runs.create_run(CONFIG, settings)
-
-    def download(name, settings, on_progress):
-        on_progress(0.1)
-        runs.stop_run(run_id, settings)
-        on_progress(0.2)
-
-    monkeypatch.setattr(runs, "load_dataset", download)
-    assert runs.execute_run(run_id, settings, lambda event: None) is None
-    assert [event.kind for event in runs.read_events(run_id, settings)] == ["queued", "started", "started", "stopped"]
+def test_a_lock_that_cannot_be_asked_is_held_by_nobody(settings):
+    (diary(settings, "mine", "queued", "started") / "run.lock").mkdir()
+    assert runs.load_run("mine", settings).status == "lost"
 
 
 def test_a_process_in_another_folder_reads_the_same_settings(settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    relative = dataclasses.replace(settings, models=Path("models"))
+    relative = dataclasses.replace(settings, models=Path("models"), parallel_runs=3)
     assert read_settings(to_environ(relative)) == dataclasses.replace(relative, models=tmp_path / "models")
 
 
-def test_a_line_that_was_cut_short_is_left_out(settings):
-    run_id = runs.create_run(CONFIG, settings)
-    with (settings.models / run_id / "events.jsonl").open("a") as file:
-        file.write('{"kind": "batch", "ti')
-    assert [event.kind for event in runs.read_events(run_id, settings)] == ["queued"]
+@pytest.mark.parametrize("text", ["0", "many", "-1", "1.5", "1000"])
+def test_a_number_of_runs_that_is_none_is_told(text):
+    with pytest.raises(InvalidConfig, match=f"DIGIT_LAB_PARALLEL_RUNS is '{text}'. Set it to a number from 1 to 99"):
+        read_settings({"DIGIT_LAB_PARALLEL_RUNS": text})
 
 
-@pytest.mark.parametrize("line", ["[]", '{"kind": "batch", "time": 1}', '{"kind": "started", "time": "noon"}', "\0"])
+def test_the_queue_is_in_the_order_of_arrival(settings):
+    for age, run_id in ((30, "second"), (50, "first"), (10, "third")):
+        diary(settings, run_id, "queued", age=age)
+    diary(settings, "done", "queued", "finished")
+    held = [FileLock(settings.models / run_id / "run.lock") for run_id in ("first", "second", "third")]
+    for lock in held:
+        lock.acquire()
+    assert runs.find_queue(settings) == ["first", "second", "third"]
+    held[0].release()  # its process died
+    assert runs.find_queue(settings) == ["second", "third"]
+
+
+def test_a_resumed_run_stands_at_the_end_of_the_queue(settings, quiet):
+    diary(settings, "older", "queued", "started", "stopped")
+    waiting = diary(settings, "waiting", "queued", age=20)
+    with FileLock(waiting / "run.lock"):
+        runs.resume_run("older", settings)
+        assert runs.find_queue(settings) == ["waiting", "older"]
+    assert quiet == ["older"]
+
+
+@pytest.mark.parametrize("end", ["stopped", "failed", "batch"])
+def test_what_was_stopped_failed_or_lost_can_be_resumed(settings, quiet, end):
+    folder = diary(settings, "mine", "queued", "started", end)
+    runs.stop_run("mine", settings)
+    runs.resume_run("mine", settings)
+    assert runs.load_run("mine", settings).status == "queued"
+    assert not (folder / "stop").exists()
+
+
+def test_what_is_over_or_under_way_is_not_resumed(settings, quiet):
+    diary(settings, "done", "queued", "started", "finished")
+    with pytest.raises(ModelUnavailable, match=r"has finished\. Start a new one"):
+        runs.resume_run("done", settings)
+    with (
+        FileLock(diary(settings, "busy", "queued", "started") / "run.lock"),
+        pytest.raises(ModelUnavailable, match="is running: it needs no second start"),
+    ):
+        runs.resume_run("busy", settings)
+    assert quiet == []
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", '{"kind": "batch", "time": 1}', '{"kind": "started", "time": "noon"}', "\0", '{"k']
+)
 def test_a_damaged_line_is_left_out(settings, line):
     run_id = runs.create_run(CONFIG, settings)
     with (settings.models / run_id / "events.jsonl").open("a") as file:
         file.write(line + "\n")
     assert [event.kind for event in runs.read_events(run_id, settings)] == ["queued"]
     assert runs.load_run(run_id, settings).status == "queued"
+
+
+def test_a_stretch_that_was_done_again_is_told_once(settings):
+    folder = diary(settings, "mine", "queued", "started")
+    for epoch, batch in ((1, 5), (1, 10), (2, 3), (2, 7)):
+        runs.append_event(folder, TrainEvent("batch", time.time(), epoch, batch, 10, {"loss": 1.0}))
+    diary(settings, "mine", "queued", "started")
+    for batch in (2, 4):
+        runs.append_event(folder, TrainEvent("batch", time.time(), 2, batch, 10, {"loss": 2.0}))
+    steps = [event for event in runs.read_events("mine", settings) if event.kind == "batch"]
+    assert [(event.epoch, event.batch) for event in steps] == [(1, 5), (1, 10), (2, 2), (2, 4)]
+    assert [event.metrics["loss"] for event in steps] == [1.0, 1.0, 2.0, 2.0]
+
+
+def test_of_a_very_long_diary_the_epochs_and_the_end_are_kept(settings):
+    folder = diary(settings, "mine", "queued", "started")
+    for epoch in range(1, 6):
+        for batch in range(1, 1001):
+            runs.append_event(folder, TrainEvent("batch", time.time(), epoch, batch, 1000, {"loss": 1.0}))
+        runs.append_event(folder, TrainEvent("epoch", time.time(), epoch, 1000, 1000, {"loss": 1.0}))
+    runs.append_event(folder, TrainEvent("batch", time.time(), 6, 17, 1000, {"loss": 1.0}))
+    events = runs.read_events("mine", settings)
+    assert len(events) < runs.MAX_BATCH_EVENTS + 20
+    assert [event.epoch for event in events if event.kind == "epoch"] == [1, 2, 3, 4, 5]
+    assert (events[-1].epoch, events[-1].batch) == (6, 17)
 
 
 def test_a_folder_that_is_no_run_is_left_out_of_the_list(settings):
@@ -171,18 +220,6 @@ def test_an_unknown_run_is_told(settings):
         runs.load_run("nobody", settings)
 
 
-def test_a_run_that_is_over_does_not_start_again(settings):
-    run_id = runs.create_run(CONFIG, settings)
-    diary(settings, run_id, "stopped")
-    with pytest.raises(ModelUnavailable, match=r"has stopped\. Start a new one"):
-        runs.execute_run(run_id, settings, lambda event: None)
-
-
-def test_a_starter_is_not_trained_over(settings):
-    with pytest.raises(ModelUnavailable, match="has finished"):
-        runs.execute_run("ann", settings, lambda event: None)
-
-
 def test_a_full_disk_leaves_the_id_free(settings, monkeypatch):
     def full(path, content):
         raise StorageFailed("The disk is full.")
@@ -193,86 +230,59 @@ def test_a_full_disk_leaves_the_id_free(settings, monkeypatch):
     assert runs.create_run(CONFIG, settings, "mine") == "mine"
 
 
-def test_a_run_under_way_is_not_started_twice(settings, monkeypatch):
-    monkeypatch.setattr(runs, "LOCK_WAIT", 0.1)
-    run_id = runs.create_run(CONFIG, settings)
-    with (
-        FileLock(settings.models / run_id / "run.lock"),
-        pytest.raises(ModelUnavailable, match="under way in another process"),
-    ):
-        runs.execute_run(run_id, settings, lambda event: None)
-
-
-def test_a_queued_run_stops_while_it_waits(settings):
-    run_id = runs.create_run(CONFIG, settings)
-    runs.stop_run(run_id, settings)
-    with FileLock(settings.models / "queue.lock"):
-        assert runs.execute_run(run_id, settings, lambda event: None) is None
-    assert runs.load_run(run_id, settings).status == "stopped"
-
-
-def test_a_failure_is_kept_in_the_diary_and_told(settings):
-    run_id = runs.create_run(dataclasses.replace(CONFIG, dataset="cifar"), settings)
-    with pytest.raises(DataUnavailable):
-        runs.execute_run(run_id, settings, lambda event: None)
-    assert runs.load_run(run_id, settings).status == "failed"
-    assert "cifar" in runs.read_events(run_id, settings)[-1].message
-
-
 def test_a_folder_that_cannot_be_made_is_told(settings, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageFailed, match="could not be written"):
         runs.create_run(CONFIG, dataclasses.replace(settings, models=tmp_path / "file" / "models"))
 
 
-def test_a_run_trains_in_a_process_of_its_own_and_its_model_serves(settings):
-    run_id = runs.start_run(CONFIG, settings)
-    wait_until(lambda: runs.load_run(run_id, settings).status not in ("queued", "running"))
-    kinds = [event.kind for event in runs.read_events(run_id, settings)]
-    log = (settings.models / run_id / "worker.log").read_text()
-    assert runs.load_run(run_id, settings).status == "finished", log
-    assert kinds[:2] == ["queued", "started"] and "batch" in kinds and kinds[-2:] == ["epoch", "finished"]
-    info = next(info for info in list_models(settings) if info.model_id == run_id)
-    assert info.test_accuracy > 0.8
+def test_a_deleted_run_is_gone_and_can_be_brought_back(settings):
+    diary(settings, "mine", "queued", "stopped")
+    runs.delete_run("mine", settings)
+    assert runs.list_runs(settings) == []
+    runs.restore_run("mine", settings)
+    assert runs.load_run("mine", settings).status == "stopped"
 
 
-@pytest.mark.slow
-def test_a_killed_process_leaves_a_lost_run_and_the_next_one_takes_its_turn(settings):
-    endless = dataclasses.replace(CONFIG, epochs=500)
-    run_id = runs.create_run(endless, settings)
-    command = [sys.executable, "-m", "digit_core", "train", "--resume", run_id]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until(lambda: any(event.kind == "batch" for event in runs.read_events(run_id, settings)))
-    process.kill()
-    process.wait()
-    second = runs.start_run(CONFIG, settings)
-    wait_until(lambda: runs.load_run(second, settings).status == "finished")
-    wait_until(lambda: runs.load_run(run_id, settings).status == "lost")
-    assert run_id not in [info.model_id for info in list_models(settings)]
-
-
-@pytest.mark.slow
-def test_a_stopped_run_leaves_no_model(settings):
-    run_id = runs.start_run(dataclasses.replace(CONFIG, epochs=500), settings)
-    wait_until(lambda: any(event.kind == "batch" for event in runs.read_events(run_id, settings)))
-    runs.stop_run(run_id, settings)
-    wait_until(lambda: runs.load_run(run_id, settings).status == "stopped")
-    assert run_id not in [info.model_id for info in list_models(settings)]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["ann", "cnn"])
-def test_the_same_seed_makes_the_same_network(settings, architecture):
-    config = dataclasses.replace(CONFIG, architecture=architecture, filters=(4, 8), dataset="synthetic", augment=True)
-    finals = []
+def test_only_the_last_deleted_run_is_kept(settings):
     for run_id in ("first", "second"):
-        runs.create_run(config, settings, run_id)
-        command = [sys.executable, "-m", "digit_core", "train", "--resume", run_id, "--json"]
-        environment = os.environ | {
-            "OMP_NUM_THREADS": "1",
-            "TF_NUM_INTRAOP_THREADS": "1",
-            "TF_NUM_INTEROP_THREADS": "1",
-        }
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-        finals.append(json.loads(done.stdout.splitlines()[-2])["metrics"])
-    assert finals[0] == pytest.approx(finals[1], abs=1e-6)
+        diary(settings, run_id, "queued", "stopped")
+        runs.delete_run(run_id, settings)
+    with pytest.raises(ModelUnavailable, match="first cannot be brought back: another one was deleted since"):
+        runs.restore_run("first", settings)
+    runs.restore_run("second", settings)
+
+
+def test_a_starter_and_a_run_under_way_are_not_deleted(settings):
+    with pytest.raises(ModelUnavailable, match="starter model, which stays"):
+        runs.delete_run("cnn", settings)
+    folder = diary(settings, "busy", "queued", "started")
+    with FileLock(folder / "run.lock"), pytest.raises(ModelUnavailable, match=r"is under way\. Stop it first"):
+        runs.delete_run("busy", settings)
+    assert folder.exists()
+
+
+def test_pictures_come_back_as_they_were(settings):
+    folder = diary(settings, "mine", "queued")
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
+    runs.save_pictures(folder, "sample", Pictures(images, np.array([1, 2, 3]), np.array([1, 2, 8])))
+    read = runs.load_pictures("mine", "sample", settings)
+    np.testing.assert_array_equal(read.images, images)
+    assert (read.y_true.tolist(), read.y_pred.tolist()) == ([1, 2, 3], [1, 2, 8])
+
+
+@pytest.mark.parametrize("content", [None, b"", b"nonsense", b"PK\x03\x04"])
+def test_pictures_that_cannot_be_read_are_none(settings, content):
+    folder = diary(settings, "mine", "queued")
+    if content is not None:
+        (folder / "sample.npz").write_bytes(content)
+    assert runs.load_pictures("mine", "sample", settings) is None
+
+
+def test_an_event_keeps_its_values_through_the_diary(settings):
+    folder = diary(settings, "mine", "queued")
+    event = TrainEvent("batch", 5.0, 1, 2, 10, {"loss": 0.0, "accuracy": 1.0}, 3.5, 0.0, (1, 2, 3), "words")
+    runs.append_event(folder, event)
+    read = runs.read_events("mine", settings)[-1]
+    assert read == event
+    assert json.loads((folder / "events.jsonl").read_text().splitlines()[-1])["kind"] == "batch"

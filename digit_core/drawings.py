@@ -1,0 +1,126 @@
+"""Labelled files -> drawings, one by one, so that a file may be larger than memory."""
+
+import gzip
+import json
+import lzma
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digit_core.errors import DataUnavailable, DigitError, UnreadableInput
+from digit_core.preprocessing import MAX_BYTES, picture_from_array, read_picture
+from digit_core.strokes import read_strokes
+from digit_core.types import Drawing
+
+ARRAYS_BYTES = 2**31  # of a .npz file, unpacked
+LINE_BYTES = 2**24  # of a strokes file: a million points, so that they can be refused by name
+NPZ_ERRORS = (
+    *(OSError, ValueError, KeyError, EOFError, TypeError, SyntaxError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
+)
+
+
+def read_drawings(
+    path: Path, accept: Callable[[dict[str, Any]], bool] = lambda entry: True
+) -> Iterator[tuple[int | None, Drawing | DigitError]]:
+    """Read labelled drawings one by one: the label 0-9, or None, and the drawing, or why it cannot be read.
+
+    path: a folder `0/ ... 9/` of pictures, a `.npz` with `x (N, H, W) uint8` and `y (N,)`, or a `.jsonl` or `.jsonl.gz`
+    of lines `{"label": 7, "strokes": [[[x, y], ...], ...]}`, of which those are read that `accept` takes. Raises
+    DataUnavailable when it is none of them.
+    """
+    if path.is_dir():
+        return _read_folder(path)
+    if path.suffix == ".npz":
+        return _read_arrays(path)
+    if path.name.endswith((".jsonl", ".jsonl.gz")):
+        return _read_lines(path, accept)
+    raise DataUnavailable(
+        f"{path} is no data. Name mnist, a folder 0/ ... 9/ of pictures, a .npz or a .jsonl[.gz] file."
+    )
+
+
+def _read_folder(path: Path) -> Iterator[tuple[int | None, Drawing | DigitError]]:
+    files = [(digit, file) for digit in range(10) for file in sorted((path / str(digit)).glob("*")) if file.is_file()]
+    if not files:
+        raise DataUnavailable(f"{path} holds no pictures. Put them into folders named 0 to 9 in it.")
+    for digit, file in files:
+        yield digit, _or_error(read_picture_file, file)
+
+
+def read_picture_file(file: Path) -> Drawing:
+    """Read a picture file, as `read_picture` does. Raises UnreadableInput, TooLarge."""
+    try:
+        with file.open("rb") as content:
+            return read_picture(content.read(MAX_BYTES + 1))
+    except OSError as error:
+        raise UnreadableInput(f"The file cannot be opened: {error.strerror}. Check its name.") from None
+
+
+def _read_arrays(path: Path) -> Iterator[tuple[int | None, Drawing | DigitError]]:
+    arrays = load_arrays(path, ("x", "y"), ARRAYS_BYTES, "Give x (N, H, W) uint8 and y (N,) digits.")
+    x, y = arrays["x"], arrays["y"]
+    if x.ndim != 3 or x.dtype != np.uint8 or y.shape != (len(x),) or not np.issubdtype(y.dtype, np.integer):
+        raise DataUnavailable(
+            f"{path} has x {x.shape} {x.dtype} and y {y.shape} {y.dtype}. Give (N, H, W) uint8 and (N,)."
+        )
+    for image, label in zip(x, y.tolist(), strict=True):
+        yield _check_label(label, path), _or_error(picture_from_array, image)
+
+
+def _read_lines(
+    path: Path, accept: Callable[[dict[str, Any]], bool]
+) -> Iterator[tuple[int | None, Drawing | DigitError]]:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            number = 0
+            while line := file.readline(LINE_BYTES):
+                number += 1
+                if line.isspace():
+                    continue
+                entry = _read_entry(line, f"{path}, line {number:,}")
+                label = _check_label(entry.get("label"), path)
+                if accept(entry):
+                    yield label, _or_error(lambda strokes: Drawing(read_strokes(strokes)), entry.get("strokes"))
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataUnavailable(f"{path} cannot be read: {error}. Check that the file is whole.") from None
+
+
+def _read_entry(line: bytes, place: str) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        entry = None
+    if not isinstance(entry, dict):
+        raise DataUnavailable(f'{place} is not of the form {{"label": 7, "strokes": [[[x, y], ...], ...]}}.')
+    return entry
+
+
+def _check_label(label: Any, path: Path) -> int | None:
+    if label is not None and (isinstance(label, bool) or not isinstance(label, int) or not 0 <= label <= 9):
+        raise DataUnavailable(f"{path} has the label {label!r:.40}. Give 0 to 9, or null for what is no digit.")
+    return label
+
+
+def _or_error(read: Callable[[Any], Drawing], source: Any) -> Drawing | DigitError:
+    try:
+        return read(source)
+    except DigitError as error:
+        return error
+
+
+def load_arrays(path: Path, names: tuple[str, ...], limit: int, advice: str) -> dict[str, np.ndarray]:
+    """Read arrays from an .npz file, none of them pickled, `limit` bytes together at most."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(item.file_size for item in archive.infolist()) > limit:
+                raise DataUnavailable(f"{path} holds more than {limit / 1e6:,.0f} MB. {advice}")
+        with np.load(path, allow_pickle=False) as file:
+            return {name: np.ascontiguousarray(file[name]) for name in names}
+    except NPZ_ERRORS:
+        raise DataUnavailable(f"{path} cannot be read. {advice}") from None

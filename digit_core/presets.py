@@ -1,0 +1,67 @@
+"""Settings that are known to work, from a first look to the best, and what a training will take.
+
+The figures come from `python -m tests.benchmarks.training`, on two cores.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+from typing import Literal, get_args
+
+from digit_core.architectures import choose_precision, measure_network
+from digit_core.datasets import count_images
+from digit_core.types import Architecture, Run, TrainConfig
+
+Preset = Literal["quick-look", "balanced", "best"]
+PRESETS: tuple[Preset, ...] = get_args(Preset)
+CONFIGS: dict[tuple[Architecture, Preset], TrainConfig] = {
+    ("ann", "quick-look"): TrainConfig(
+        "ann", epochs=2, batch_size=256, learning_rate=4e-3, hidden_units=(512, 256), batch_norm=False, dropout=0.0
+    ),
+    ("ann", "balanced"): TrainConfig("ann", epochs=10, batch_size=256, learning_rate=4e-3, dropout=0.1),
+    ("ann", "best"): TrainConfig("ann", "mnist+synthetic", epochs=30, learning_rate=4e-3),
+    ("cnn", "quick-look"): TrainConfig(
+        epochs=1,
+        batch_size=256,
+        learning_rate=1e-2,
+        filters=(24, 32),
+        kernel_sizes=(5, 3),
+        convolutions=1,
+        padding="valid",
+        batch_norm=False,
+        dense_units=(256,),
+        dropout=0.0,
+    ),
+    ("cnn", "balanced"): TrainConfig(
+        epochs=8, batch_size=256, learning_rate=5e-3, filters=(16, 32, 64), batch_norm=False, dropout=0.3
+    ),
+    ("cnn", "best"): TrainConfig(dataset="mnist+synthetic", epochs=16, learning_rate=4e-3, filters=(24, 48, 96)),
+}
+SECONDS_PER_IMAGE, SECONDS_PER_MULTIPLICATION = 2e-5, 4e-11
+NORMALISED, FULL_PRECISION = 1.6, 1.5  # times as long with batch normalisation, and in float32
+RUNS_MEASURED = 5
+START_SECONDS = 2.0  # until the first batch is done
+
+
+def estimate_seconds(config: TrainConfig) -> float:
+    """About how many seconds of training a config takes on two cores. Raises InvalidConfig, DataUnavailable."""
+    _, multiplications = measure_network(config)
+    slower = NORMALISED if config.batch_norm else 1.0
+    slower *= FULL_PRECISION if choose_precision() == "float32" else 1.0
+    images = config.epochs * count_images(config.dataset) * (1 - config.validation_fraction)
+    seconds = START_SECONDS + images * (SECONDS_PER_IMAGE + multiplications * SECONDS_PER_MULTIPLICATION * slower)
+    return min(seconds, config.time_budget_s) if config.time_budget_s else seconds
+
+
+def measure_pace(runs: Sequence[Run]) -> float:
+    """How many times as long as estimated training takes on this machine, by the latest finished of some runs."""
+    paces = [run.elapsed_s / estimate_seconds(run.config) for run in runs if run.status == "finished" and run.elapsed_s]
+    return median(paces[:RUNS_MEASURED]) if paces else 1.0
+
+
+def find_preset(config: TrainConfig) -> Preset | None:
+    """The preset that a config follows, whatever its data set and seed; None if it follows none."""
+    for (_, preset), proposed in CONFIGS.items():
+        if replace(proposed, dataset=config.dataset, seed=config.seed) == config:
+            return preset
+    return None

@@ -1,0 +1,191 @@
+"""What the process of a run does: wait for its turn, train, and store the model."""
+
+import _thread
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from digit_core import runs
+from digit_core.augmentation import augment
+from digit_core.classifier import Network
+from digit_core.datasets import load_dataset
+from digit_core.errors import DigitError, ModelUnavailable
+from digit_core.evaluation import calibrate, evaluate, fit_calibration
+from digit_core.model_store import (
+    CHECKPOINT,
+    load_checkpoint,
+    model_folder,
+    save_checkpoint,
+    save_model,
+    save_network,
+    storing,
+    write_file,
+)
+from digit_core.settings import Settings
+from digit_core.training import SAMPLE, Checkpoint, split_validation, train
+from digit_core.types import Dataset, EventKind, ModelInfo, Pictures, TrainConfig, TrainEvent
+
+LOCK_WAIT = 5.0  # seconds
+POLL = 0.3  # seconds between two looks at the queue
+STOP_POLL, STOP_GRACE = 0.1, 0.4  # seconds between two looks at `stop`, and until what goes on is interrupted
+RESERVE = "reserve"  # a file of so many bytes, given up so that a full disk still takes the last words
+RESERVE_BYTES = 16_384
+WORST = 24  # mistakes kept as pictures
+
+
+def execute_run(run_id: str, settings: Settings, on_event: Callable[[TrainEvent], None]) -> ModelInfo | None:
+    """Wait for the turn of a run, train from its last checkpoint or from the start, and store its model.
+
+    Every event goes to the diary and to `on_event`. Returns None if the run was stopped, which needs the main thread.
+    Raises ModelUnavailable when it is unknown, under way or finished, and any DigitError that training meets, which the
+    diary keeps as a `failed` event.
+    """
+    if runs.load_run(run_id, settings).status != "queued":
+        runs.requeue(run_id, settings)
+    folder = model_folder(run_id, settings)
+    try:
+        lock = FileLock(folder / "run.lock").acquire(timeout=LOCK_WAIT)
+    except Timeout:
+        raise ModelUnavailable(f"Run {run_id} is under way in another process. Watch it, or stop it first.") from None
+    with lock:
+        if (status := runs.load_run(run_id, settings).status) in runs.FINAL:
+            raise ModelUnavailable(f"Run {run_id} has {status} just now, in another process. Look at it first.")
+        return _execute(folder, settings, on_event)
+
+
+def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], None]) -> ModelInfo | None:
+    """Do the run whose lock is held, and see to it that the diary tells its end."""
+
+    def tell(event: TrainEvent) -> None:
+        runs.append_event(folder, event)
+        on_event(event)
+
+    def end(kind: EventKind, message: str = "") -> None:
+        (folder / RESERVE).unlink(missing_ok=True)
+        runs.append_event(folder, TrainEvent(kind, time.time(), message=message))
+
+    try:
+        write_file(folder / RESERVE, bytes(RESERVE_BYTES))
+        with _turn(folder, settings) as has_turn:
+            info = _train(folder, settings, tell) if has_turn else None
+    except DigitError as error:
+        end("failed", str(error))
+        raise
+    except (KeyboardInterrupt, BrokenPipeError) as error:
+        if (folder / "stop").exists():
+            info = None
+        else:
+            end("stopped", "Interrupted." if isinstance(error, KeyboardInterrupt) else "Its output was closed.")
+            raise
+    except Exception as error:
+        end("failed", f"A fault in the program: {error!r}. See worker.log.")
+        raise
+    if info is None:
+        end("stopped")
+        on_event(TrainEvent("stopped", time.time()))
+        return None
+    (folder / RESERVE).unlink(missing_ok=True)
+    return info
+
+
+@contextlib.contextmanager
+def _turn(folder: Path, settings: Settings) -> Iterator[bool]:
+    """Wait until the run is the first of the queue and hold one of the turns; False if it was asked to stop."""
+    turns = [FileLock(settings.models / f"turn-{number}.lock") for number in range(1, settings.parallel_runs + 1)]
+    with contextlib.ExitStack() as held:
+        while not (folder / "stop").exists():
+            if runs.find_queue(settings)[:1] == [folder.name]:
+                for turn in turns:
+                    with storing(settings.models), contextlib.suppress(Timeout):
+                        held.enter_context(turn.acquire(timeout=0))
+                        break
+                else:
+                    time.sleep(POLL)
+                    continue
+                yield True
+                return
+            time.sleep(POLL)
+        yield False
+
+
+@contextlib.contextmanager
+def _interrupted_by(stop: Path) -> Iterator[None]:
+    """Raise KeyboardInterrupt in the main thread when `stop` appears and what goes on does not end by itself."""
+    over, deciding = threading.Event(), threading.Lock()
+
+    def watch() -> None:
+        while not over.wait(STOP_POLL):
+            if stop.exists():
+                over.wait(STOP_GRACE)
+                with deciding:
+                    if not over.is_set():
+                        _thread.interrupt_main()
+                return
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        with deciding:
+            over.set()
+
+
+def _train(folder: Path, settings: Settings, tell: Callable[[TrainEvent], None]) -> ModelInfo | None:
+    def report(message: str) -> None:
+        tell(TrainEvent("started", time.time(), message=message))
+
+    stop = folder / "stop"
+    config = runs.load_run(folder.name, settings).config
+    epochs = [event for event in runs.read_events(folder.name, settings) if event.kind == "epoch"]
+
+    def listen(event: TrainEvent) -> None:
+        if event.kind == "epoch":
+            epochs.append(event)
+        tell(event)
+
+    with _interrupted_by(stop):
+        report("Fetching the images")
+        dataset = load_dataset(config.dataset, settings, lambda what, share: report(f"{what}: {share:.0%}"))
+        _, _, x_validation, y_validation = split_validation(dataset, config.validation_fraction)
+        sample = Pictures(x_validation[:SAMPLE], y_validation[:SAMPLE], np.full(SAMPLE, -1)[: len(y_validation)])
+        runs.save_pictures(folder, "sample", sample)
+        report("Starting TensorFlow, which takes some seconds")
+        network = load_checkpoint(folder)
+        checkpoint = Checkpoint(network, tuple(epochs)) if network else None
+        trained = train(
+            config, dataset, listen, stop.exists, checkpoint, lambda network: save_checkpoint(network, folder)
+        )
+        if stop.exists():
+            return None
+        report("Measuring it on the test images")
+        save_network(trained, folder)
+        info = _store(folder, config, dataset, trained.count_params(), epochs[-1].metrics)
+    message = f"{100 * info.test_accuracy:.2f} % of {len(dataset.y_test):,} test images"
+    tell(dataclasses.replace(epochs[-1], kind="finished", time=time.time(), answers=(), message=message))
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return info
+
+
+def _store(
+    folder: Path, config: TrainConfig, dataset: Dataset, parameters: int, metrics: dict[str, float]
+) -> ModelInfo:
+    """Calibrate and evaluate what will be served, not what was trained, and complete the model.
+
+    Calibration wants images as varied as people's drawings: the validation images, augmented.
+    """
+    served = Network((folder / "model.tflite").read_bytes())
+    _, _, x_validation, y_validation = split_validation(dataset, config.validation_fraction)
+    varied = augment(x_validation, np.random.default_rng(config.seed))
+    calibration = fit_calibration(y_validation, served.probabilities(varied))
+    probabilities = calibrate(served.probabilities(dataset.x_test), calibration)
+    evaluation = evaluate(dataset.y_test, probabilities)
+    worst = evaluation.mistakes[:WORST]
+    mistakes = Pictures(dataset.x_test[worst], dataset.y_test[worst], probabilities[worst].argmax(axis=1))
+    runs.save_pictures(folder, "mistakes", mistakes)
+    return save_model(folder, config, parameters, metrics, evaluation, calibration)

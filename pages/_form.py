@@ -1,0 +1,169 @@
+"""The settings of a training, as a form: its widgets are named by the fields of TrainConfig."""
+
+from dataclasses import asdict, replace
+from typing import Any, get_args
+
+import streamlit as st
+
+from digit_core.architectures import measure_network
+from digit_core.datasets import ADDITIONS, BASES, MNIST_URL, check_dataset, count_images, download_mnist, find_mnist
+from digit_core.errors import DigitError, InvalidConfig
+from digit_core.presets import CONFIGS, PRESETS, estimate_seconds, find_preset
+from digit_core.settings import Settings
+from digit_core.training import check_config
+from digit_core.types import Architecture, Optimizer, Padding, Schedule, TrainConfig
+from pages._shared import duration, told_errors
+
+IMAGES = {"mnist": "MNIST", "synthetic": "Synthetic digits", "pen-digits": "Pen strokes", "feedback": "Feedback"}
+TUPLES = ("hidden_units", "filters", "kernel_sizes", "dense_units")
+KEPT: Any = {"persist_state": "session"}
+state = st.session_state
+
+
+def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
+    """Show the form; return what was chosen, or None while a value is wrong, which a sentence says.
+
+    pace: how many times as long as estimated a training takes on this machine.
+    """
+    if "preset" not in state:
+        fill(CONFIGS["cnn", "quick-look"], settings)
+    st.segmented_control(
+        "Network",
+        get_args(Architecture),
+        required=True,
+        format_func=str.upper,
+        key="architecture",
+        help="ANN: dense layers. CNN: blocks of convolutions.",
+        on_change=_follow_preset,
+        args=[settings],
+        **KEPT,
+    )
+    st.segmented_control(
+        "Preset",
+        PRESETS,
+        format_func=lambda preset: preset.replace("-", " ").capitalize(),
+        key="preset",
+        help="Settings that are known to work. Change what you like below.",
+        on_change=_follow_preset,
+        args=[settings],
+        **KEPT,
+    )
+    words: Any = {"format_func": IMAGES.__getitem__}
+    st.segmented_control("Images", BASES, required=True, key="base", on_change=_tidy_added, **words, **KEPT)
+    _offer_mnist(settings)
+    added = [name for name in ADDITIONS if name != state.base]
+    help = "More images to train on, beside those that validate and test"
+    st.pills("Add", added, selection_mode="multi", key="added", help=help, **words, **KEPT)
+    with st.expander("Network", icon=":material/hub:"):
+        _ask_network()
+    with st.expander("Learning", icon=":material/tune:"):
+        _ask_learning()
+    try:
+        config = _to_config()
+        check_config(config)
+        check_dataset(config.dataset, settings)
+        parameters, _ = measure_network(config)
+        seconds = pace * estimate_seconds(config)
+    except DigitError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+    st.caption(
+        f"{parameters:,} parameters, {count_images(config.dataset):,} images, about {duration(seconds)} of training "
+        "after some seconds to start."
+    )
+    return config
+
+
+def fill(config: TrainConfig, settings: Settings) -> None:
+    """Set the widgets to a config."""
+    for name, value in asdict(config).items():
+        if name not in ("dataset", "base_model_id"):
+            state[name] = ", ".join(map(str, value)) if name in TUPLES else value
+    base, *added = config.dataset.split("+")
+    state.base = base if base == "synthetic" or find_mnist(settings) else "synthetic"
+    state.added = [name for name in added if name != state.base]
+    state.preset = find_preset(config)
+
+
+def _follow_preset(settings: Settings) -> None:
+    if state.preset:
+        fill(replace(CONFIGS[state.architecture, state.preset], seed=state.seed), settings)
+
+
+def _tidy_added() -> None:
+    state.added = [name for name in state.added if name != state.base]
+
+
+def _leave_preset() -> None:
+    state.preset = None
+
+
+def _offer_mnist(settings: Settings) -> None:
+    """Where MNIST is not on the machine, say so, and fetch it if asked to."""
+    if find_mnist(settings):
+        return
+    st.caption(
+        "MNIST, 70,000 handwritten digits, is not on this machine yet. Synthetic digits, drawn by the program, are "
+        f"here at once. To put MNIST here by hand, save [mnist.npz]({MNIST_URL}) in `{settings.data}`."
+    )
+    if st.button("Download MNIST (11 MB)", icon=":material/download:", key="download_mnist"):
+        bar = st.progress(0.0, "Downloading MNIST")
+        with told_errors():
+            download_mnist(settings, lambda share: bar.progress(share, f"Downloading MNIST: {share:.0%}") and None)
+            st.rerun()
+        bar.empty()
+
+
+def _ask_network() -> None:
+    changed: Any = KEPT | {"on_change": _leave_preset}
+    if state.architecture == "ann":
+        st.text_input("Hidden units", key="hidden_units", help="Of each layer, like 512, 256", **changed)
+    else:
+        st.text_input("Filters", key="filters", help="Of each block, like 16, 32, 64", **changed)
+        help = "Side of the kernels in pixels: one for all blocks, or one each, like 5, 3"
+        st.text_input("Kernel sizes", key="kernel_sizes", help=help, **changed)
+        st.number_input("Convolutions in a block", 1, 4, key="convolutions", **changed)
+        help = "same: the image keeps its size. valid: it loses its border."
+        st.segmented_control("Padding", get_args(Padding), required=True, key="padding", help=help, **changed)
+        help = "Each filter gives one number, wherever it found something"
+        st.toggle("Average over the image", key="global_pooling", help=help, **changed)
+        st.text_input("Dense units", key="dense_units", help="Of each layer before the output; may be empty", **changed)
+    help = "Normalise each layer over the batch: learns steadily, takes longer"
+    st.toggle("Batch normalisation", key="batch_norm", help=help, **changed)
+    st.slider("Dropout", 0.0, 0.9, step=0.05, key="dropout", help="Share of units left out while training", **changed)
+
+
+def _ask_learning() -> None:
+    changed: Any = KEPT | {"on_change": _leave_preset}
+    st.number_input("Epochs", 1, 1000, key="epochs", help="Times through the training images", **changed)
+    st.number_input("Batch size", 1, 4096, key="batch_size", help="Images in one step", **changed)
+    help = "The largest step; the schedule says how it moves"
+    st.number_input("Learning rate", 1e-6, 1.0, step=1e-3, format="%.4f", key="learning_rate", help=help, **changed)
+    st.selectbox("Schedule", get_args(Schedule), key="schedule", **changed)
+    st.selectbox("Optimizer", get_args(Optimizer), key="optimizer", **changed)
+    help = "Turn, stretch, slant, shift, thicken and thin the images: for drawings unlike MNIST's"
+    st.toggle("Augment", key="augment", help=help, **changed)
+    help = "Of the training images, held out to see how it does on new ones"
+    st.slider(
+        "Validation share", 0.01, 0.5, step=0.001, format="percent", key="validation_fraction", help=help, **changed
+    )
+    help = "Epochs to wait for a better validation loss; 0: to the end"
+    st.number_input("Early stopping", 0, 1000, key="early_stopping", help=help, **changed)
+    help = "The schedule fits itself into it; 0: no limit"
+    st.number_input("Time budget (seconds)", 0.0, 86400.0, step=10.0, key="time_budget_s", help=help, **changed)
+    help = "The same seed, the same start"
+    st.number_input("Seed", 0, 2**31 - 1, key="seed", help=help, **KEPT)
+
+
+def _to_config() -> TrainConfig:
+    values = {name: state[name] for name in asdict(TrainConfig()) if name in state}
+    numbers = {name: _read_numbers(name, values[name]) for name in TUPLES if name in values}
+    return TrainConfig(**values | numbers, dataset="+".join([state.base, *state.added]))
+
+
+def _read_numbers(name: str, text: str) -> tuple[int, ...]:
+    parts = [part for part in text.replace(",", " ").split() if part]
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        words = name.replace("_", " ")
+        raise InvalidConfig(f"The {words} are {text!r:.60}. Write whole numbers with commas between them, like 64, 32.")
+    return tuple(map(int, parts))

@@ -1,0 +1,192 @@
+"""One run, as it goes and after it has ended."""
+
+import time
+from collections.abc import Callable
+
+import pandas as pd
+import streamlit as st
+
+from digit_core import runs
+from digit_core.charts import chart_confusion, chart_training, tabulate_training
+from digit_core.errors import DigitError
+from digit_core.model_store import load_default, load_evaluation, load_info, save_default
+from digit_core.settings import Settings, read_settings
+from digit_core.types import Run, TrainEvent
+from pages._form import fill
+from pages._shared import duration, show_pictures, told_errors
+
+METRICS = ("accuracy", "loss")
+LOG_BYTES = 4000  # of a worker's last words
+state = st.session_state
+
+
+def show_run(run: Run, ghost: str | None, settings: Settings) -> None:
+    """Status, progress, curves, pictures and what can be done with one run; ghost: a run to compare with."""
+    events = runs.read_events(run.run_id, settings)
+    steps = [event for event in events if event.kind in runs.STEPS]
+    st.subheader(f"{run.run_id}: {run.status}", anchor=False)
+    _show_status(run, events, settings)
+    with st.container(horizontal=True, key="run_actions"):
+        _offer_actions(run, settings)
+    if steps:
+        specs = _specs(ghost or "")
+        tables = _tables(run.run_id, ghost)
+        for column, metric in zip(st.columns(2), METRICS, strict=True):
+            chart = tables[metric], specs[metric]
+            column.vega_lite_chart(*chart, key=f"{metric}_{run.run_id}", alt=f"{metric} over the epochs")
+    answers = next((event.answers for event in reversed(steps) if event.answers), None)
+    sample = runs.load_pictures(run.run_id, "sample", settings)
+    if answers and sample is not None and run.status != "finished":
+        right = sum(said == true for said, true in zip(answers, sample.y_true.tolist(), strict=True))
+        st.markdown(f"**Validation digits, as it reads them now**: {right} of {len(answers)} right")
+        show_pictures(sample, answers, "sample")
+    if run.status == "finished":
+        _show_result(run, settings)
+
+
+def _show_status(run: Run, events: list[TrainEvent], settings: Settings) -> None:
+    last = events[-1] if events else TrainEvent("queued", 0.0)
+    done = max((event.epoch for event in events if event.kind == "epoch"), default=0)
+    resumable = f"Resume goes on after epoch {done}." if done else "Resume starts it again."
+    if run.status in runs.ACTIVE and runs.is_stopping(run.run_id, settings):
+        st.info("Stopping…", icon=":material/hourglass:")
+    elif run.status == "queued":
+        queue = runs.find_queue(settings)
+        place = queue.index(run.run_id) + 1 if run.run_id in queue else 1
+        at_a_time = "one run trains" if settings.parallel_runs == 1 else f"{settings.parallel_runs} runs train"
+        st.info(
+            f"Waiting for its turn: place {place} of {max(place, len(queue))}, {at_a_time} at a time.",
+            icon=":material/hourglass:",
+        )
+    elif run.status == "running" and last.kind in runs.STEPS:
+        batches, epochs = last.batches_per_epoch, run.config.epochs
+        share = (last.epoch - 1 + last.batch / batches) / epochs
+        if run.config.time_budget_s:
+            share = max(share, last.elapsed_s / run.config.time_budget_s)
+        left = "" if last.eta_s is None else f", {duration(last.eta_s)} left"
+        st.progress(min(share, 1.0), f"Epoch {last.epoch} of {epochs}, batch {last.batch:,} of {batches:,}{left}")
+    elif run.status == "running":
+        waited = duration(max(0.0, time.time() - last.time))
+        st.progress(1.0 if done else 0.0, f"{last.message or 'Getting ready'} ({waited})")
+    elif run.status == "finished":
+        st.success(f"Finished: it reads {last.message}." if last.message else "Finished.", icon=":material/check:")
+    elif run.status == "failed":
+        st.error(f"Failed: {last.message} {resumable}", icon=":material/error:")
+    elif run.status == "lost":
+        st.error(f"Its process ended without a word. {resumable}", icon=":material/error:")
+        _show_log(run, settings)
+    else:
+        st.warning(f"Stopped before its end: it left no model. {resumable}", icon=":material/stop:")
+
+
+def _show_log(run: Run, settings: Settings) -> None:
+    try:
+        log = (settings.models / run.run_id / "worker.log").read_bytes()[-LOG_BYTES:]
+    except OSError:
+        return
+    with st.expander("What it said last"):
+        st.code(log.decode(errors="replace"), language=None)
+
+
+def _offer_actions(run: Run, settings: Settings) -> None:
+    def offer(label: str, icon: str, action: Callable[..., None], help: str, primary: bool = False) -> None:
+        key = label.split(maxsplit=1)[0].lower()
+        kind = "primary" if primary else "secondary"
+        icon = f":material/{icon}:"
+        st.button(label, key=key, icon=icon, on_click=action, args=[run, settings], help=help, type=kind)
+
+    if run.status in runs.ACTIVE:
+        if not runs.is_stopping(run.run_id, settings):
+            offer("Stop", "stop", _stop, "What it has learned in whole epochs is kept")
+    else:
+        if run.status == "finished":
+            offer("Draw with it now", "draw", _draw, "Your drawings are read by it", primary=True)
+            if load_default(settings) != run.run_id:
+                offer("Use this model", "check_circle", _use, "It reads wherever no other model is named")
+        else:
+            offer("Resume", "play_arrow", _resume, "Go on after its last whole epoch", primary=True)
+        offer("Delete", "delete", _delete, "The run and its model; can be undone")
+    offer("Duplicate", "content_copy", _duplicate, "Take its settings into the form, to change and train again")
+
+
+def _stop(run: Run, settings: Settings) -> None:
+    with told_errors():
+        runs.stop_run(run.run_id, settings)
+
+
+def _resume(run: Run, settings: Settings) -> None:
+    with told_errors():
+        runs.resume_run(run.run_id, settings)
+
+
+def _use(run: Run, settings: Settings) -> None:
+    with told_errors():
+        save_default(run.run_id, settings)
+        state.pop("readers", None)
+        st.toast(f"{run.run_id} reads now wherever no other model is named.", icon=":material/check_circle:")
+
+
+def _draw(run: Run, settings: Settings) -> None:
+    state.first_reader = run.run_id
+    state.pop("readers", None)
+    state.go_to = "draw.py"
+
+
+def _duplicate(run: Run, settings: Settings) -> None:
+    fill(run.config, settings)
+    st.toast("The form has its settings now: change them, and train.", icon=":material/content_copy:")
+
+
+def _delete(run: Run, settings: Settings) -> None:
+    with told_errors():
+        runs.delete_run(run.run_id, settings)
+        state.deleted_run = run.run_id
+
+
+def _show_result(run: Run, settings: Settings) -> None:
+    try:
+        info = load_info(run.run_id, settings)
+        evaluation = load_evaluation(info, settings)
+    except DigitError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    figures = {
+        "Test accuracy": f"{100 * info.test_accuracy:.2f} %",
+        "Test loss": f"{info.test_loss:.4f} nats",
+        "Parameters": f"{info.parameters:,}",
+        "Size": f"{info.size_bytes / 1e6:.2f} MB",
+    }
+    with st.container(horizontal=True, gap="large", key="figures"):
+        for name, figure in figures.items():
+            st.metric(name, figure, width="content")
+    mistakes = runs.load_pictures(run.run_id, "mistakes", settings)
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**What it confuses** on the test images")
+        chart = chart_confusion(evaluation.confusion_matrix)
+        st.altair_chart(chart, key=f"confusion_{run.run_id}", alt="How often each digit was read as each other")
+    with right:
+        if mistakes is not None and len(mistakes.images):
+            st.markdown(f"**Its worst mistakes**, most confident first, of {len(evaluation.mistakes)}")
+            show_pictures(mistakes, mistakes.y_pred.tolist(), "mistakes")
+        else:
+            st.markdown("It made no mistake on the test images.")
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _specs(ghost: str) -> dict[str, object]:
+    """The charts without their data: what stays the same, so that a browser draws only what is new."""
+    specs = {}
+    for metric in METRICS:
+        spec = chart_training(tabulate_training([], metric, [], ghost), metric, ghost).to_dict()
+        specs[metric] = {name: value for name, value in spec.items() if name not in ("data", "datasets", "config")}
+    return specs
+
+
+@st.cache_data(ttl=0.4, max_entries=32, show_spinner=False)
+def _tables(run_id: str, ghost: str | None) -> dict[str, pd.DataFrame]:
+    """The charts' data; kept for a moment, so that many who watch one run cost little more than one."""
+    settings = read_settings()
+    events = runs.read_events(run_id, settings)
+    earlier = runs.read_events(ghost, settings) if ghost else []
+    return {metric: tabulate_training(events, metric, earlier, ghost or "") for metric in METRICS}

@@ -1,0 +1,281 @@
+"""The process of a run: its turn, its end, and what a kill leaves."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from digit_core import runs, worker
+from digit_core.datasets import load_synthetic
+from digit_core.errors import DataUnavailable, ModelUnavailable, StorageFailed
+from digit_core.model_store import list_models
+from digit_core.settings import ROOT, read_settings
+from digit_core.types import TrainConfig, TrainEvent
+from digit_core.worker import execute_run
+
+CONFIG = TrainConfig("ann", dataset="synthetic", hidden_units=(32,), epochs=1)
+LONG = dataclasses.replace(CONFIG, epochs=500)
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+
+
+@pytest.fixture
+def settings():
+    return read_settings()
+
+
+def wait_until(condition, seconds=120.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.05)
+
+
+def kinds(settings, run_id):
+    return [event.kind for event in runs.read_events(run_id, settings)]
+
+
+def status(settings, run_id):
+    return runs.load_run(run_id, settings).status
+
+
+def work(run_id, **variables):
+    """Start a run's process, as `start_run` does, but as a child that can be killed."""
+    command = [sys.executable, "-m", "digit_core", "train", "--resume", run_id]
+    silence = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | variables, **silence)
+
+
+def load_weights(folder):
+    """The weights of a `model.keras` in the order of their names, without TensorFlow."""
+    import h5py
+
+    with zipfile.ZipFile(folder / "model.keras") as archive:
+        content = BytesIO(archive.read("model.weights.h5"))
+    found = {}
+    with h5py.File(content) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return {name: found[name] for name in sorted(found)}
+
+
+def test_a_run_trains_in_a_process_of_its_own_and_its_model_serves(settings):
+    run_id = runs.start_run(CONFIG, settings)
+    wait_until(lambda: status(settings, run_id) not in runs.ACTIVE)
+    folder = settings.models / run_id
+    assert status(settings, run_id) == "finished", (folder / "worker.log").read_text()
+    told = kinds(settings, run_id)
+    assert told[:2] == ["queued", "started"] and "batch" in told and told[-1] == "finished"
+    info = next(info for info in list_models(settings) if info.model_id == run_id)
+    assert info.test_accuracy > 0.8
+    assert runs.load_run(run_id, settings).elapsed_s > 0
+    assert len(runs.load_pictures(run_id, "sample", settings).images) == 24
+    mistakes = runs.load_pictures(run_id, "mistakes", settings)
+    assert len(mistakes.images) and (mistakes.y_true != mistakes.y_pred).all()
+    assert {path.name for path in folder.iterdir()} == {
+        *("config.json", "events.jsonl", "evaluation.json", "metadata.json", "model.keras", "model.tflite"),
+        *("sample.npz", "mistakes.npz", "worker.log", "run.lock"),
+    }
+
+
+def test_a_run_that_is_over_does_not_start_again(settings, keep_run):
+    keep_run("done", "queued", "started", "finished")
+    for run_id in ("done", "ann"):
+        with pytest.raises(ModelUnavailable, match=r"has finished\. Start a new one"):
+            execute_run(run_id, settings, lambda event: None)
+
+
+def test_a_run_under_way_is_not_started_twice(settings, monkeypatch):
+    monkeypatch.setattr(worker, "LOCK_WAIT", 0.1)
+    run_id = runs.create_run(CONFIG, settings)
+    with (
+        FileLock(settings.models / run_id / "run.lock"),
+        pytest.raises(ModelUnavailable, match="under way in another process"),
+    ):
+        execute_run(run_id, settings, lambda event: None)
+
+
+def test_a_queued_run_stops_while_it_waits(settings):
+    run_id = runs.create_run(CONFIG, settings)
+    runs.stop_run(run_id, settings)
+    with FileLock(settings.models / "turn-1.lock"):
+        assert execute_run(run_id, settings, lambda event: None) is None
+    assert status(settings, run_id) == "stopped"
+
+
+def test_runs_take_turns_in_the_order_of_arrival(settings, monkeypatch):
+    order = []
+
+    def train(folder, settings, tell):
+        runs.append_event(folder, TrainEvent("started", time.time()))
+        order.append(f"{folder.name} begins")
+        time.sleep(1)
+        order.append(f"{folder.name} ends")
+
+    monkeypatch.setattr(worker, "_train", train)
+    ids = [runs.create_run(CONFIG, settings, run_id) for run_id in ("zebra", "yak", "ape")]
+    workers = [threading.Thread(target=execute_run, args=(run_id, settings, lambda event: None)) for run_id in ids]
+    for thread in reversed(workers):
+        thread.start()
+    for thread in workers:
+        thread.join(60)
+    assert order == [f"{run_id} {what}" for run_id in ids for what in ("begins", "ends")]
+
+
+def test_as_many_runs_train_at_a_time_as_the_setting_says(settings, monkeypatch):
+    settings = dataclasses.replace(settings, parallel_runs=2)
+    together = threading.Barrier(2, timeout=30)
+
+    def train(folder, settings, tell):
+        runs.append_event(folder, TrainEvent("started", time.time()))
+        together.wait()
+
+    monkeypatch.setattr(worker, "_train", train)
+    ids = [runs.create_run(CONFIG, settings) for _ in range(2)]
+    workers = [threading.Thread(target=execute_run, args=(run_id, settings, lambda event: None)) for run_id in ids]
+    for thread in workers:
+        thread.start()
+    for thread in workers:
+        thread.join(60)
+    assert [status(settings, run_id) for run_id in ids] == ["stopped", "stopped"]
+    assert not together.broken
+
+
+def test_a_stopped_download_stops_the_run(settings, monkeypatch):
+    run_id = runs.create_run(CONFIG, settings)
+
+    def download(name, settings, on_progress):
+        runs.stop_run(run_id, settings)
+        for _ in range(100):
+            time.sleep(0.1)
+            on_progress("Downloading MNIST", 0.2)
+
+    monkeypatch.setattr(worker, "load_dataset", download)
+    start = time.monotonic()
+    assert execute_run(run_id, settings, lambda event: None) is None
+    assert time.monotonic() - start < 5
+    assert kinds(settings, run_id)[-1] == "stopped"
+
+
+def test_a_failure_is_kept_in_the_diary_and_told(settings):
+    run_id = runs.create_run(dataclasses.replace(CONFIG, dataset="cifar"), settings)
+    with pytest.raises(DataUnavailable):
+        execute_run(run_id, settings, lambda event: None)
+    assert status(settings, run_id) == "failed"
+    assert "cifar" in runs.read_events(run_id, settings)[-1].message
+
+
+def test_a_fault_in_the_program_is_kept_and_not_swallowed(settings, monkeypatch):
+    run_id = runs.create_run(CONFIG, settings)
+    monkeypatch.setattr(worker, "load_dataset", lambda *rest: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        execute_run(run_id, settings, lambda event: None)
+    assert "A fault in the program: ZeroDivisionError" in runs.read_events(run_id, settings)[-1].message
+
+
+def test_a_reader_that_goes_away_stops_the_run(settings):
+    run_id = runs.create_run(CONFIG, settings)
+
+    def closed(event):
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        execute_run(run_id, settings, closed)
+    assert status(settings, run_id) == "stopped"
+
+
+def test_a_disk_that_takes_no_picture_is_told_and_kept(settings, monkeypatch):
+    run_id = runs.create_run(CONFIG, settings)
+
+    def full(folder, name, pictures):
+        raise StorageFailed("The disk is full.")
+
+    monkeypatch.setattr(worker, "load_dataset", lambda *rest: load_synthetic(100, 10))
+    monkeypatch.setattr(runs, "save_pictures", full)
+    with pytest.raises(StorageFailed):
+        execute_run(run_id, settings, lambda event: None)
+    assert runs.read_events(run_id, settings)[-1].message == "The disk is full."
+    assert not (settings.models / run_id / worker.RESERVE).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["Drawing digits", "Starting TensorFlow", "batch"])
+def test_a_stop_is_obeyed_within_a_second(settings, when):
+    run_id = runs.start_run(LONG, settings)
+    wait_until(
+        lambda: any(
+            when == event.kind or event.message.startswith(when) for event in runs.read_events(run_id, settings)
+        )
+    )
+    time.sleep(0.5)
+    asked = time.time()
+    runs.stop_run(run_id, settings)
+    wait_until(lambda: status(settings, run_id) == "stopped", 20)
+    assert runs.load_run(run_id, settings).ended_at.timestamp() - asked < 2  # one on an idle machine
+    assert run_id not in [info.model_id for info in list_models(settings)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["ann", "cnn"])
+def test_a_killed_run_goes_on_to_the_weights_of_an_unbroken_one(settings, architecture):
+    config = dataclasses.replace(CONFIG, architecture=architecture, filters=(4, 8), epochs=4, dropout=0.3)
+    folders = {}
+    for run_id in ("unbroken", "killed"):
+        runs.create_run(config, settings, run_id)
+        folders[run_id] = settings.models / run_id
+    assert work("unbroken", **ONE_THREAD).wait(300) == 0
+    process = work("killed", **ONE_THREAD)
+    wait_until(lambda: [(e.epoch, e.batch > 20) for e in runs.read_events("killed", settings)][-1] == (3, True))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert status(settings, "killed") == "lost"
+    assert not (folders["killed"] / "model.keras").exists()
+    assert work("killed", **ONE_THREAD).wait(300) == 0
+    expected, resumed = (load_weights(folder) for folder in folders.values())
+    assert expected.keys() == resumed.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(resumed[name], values, atol=1e-6, err_msg=name)
+    epochs = [event.epoch for event in runs.read_events("killed", settings) if event.kind == "epoch"]
+    assert epochs == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_a_killed_process_leaves_a_lost_run_and_the_next_one_takes_its_turn(settings):
+    run_id = runs.create_run(LONG, settings)
+    process = work(run_id)
+    wait_until(lambda: "batch" in kinds(settings, run_id))
+    process.kill()
+    process.wait()
+    second = runs.start_run(CONFIG, settings)
+    wait_until(lambda: status(settings, second) == "finished")
+    assert status(settings, run_id) == "lost"
+    assert run_id not in [info.model_id for info in list_models(settings)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="This system has no /dev/full.")
+def test_a_disk_that_fills_up_in_mid_run_is_told_in_a_sentence(settings):
+    run_id = runs.create_run(LONG, settings)
+    folder = settings.models / run_id
+    process = subprocess.Popen(
+        [sys.executable, "-m", "digit_core", "train", "--resume", run_id],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: "batch" in kinds(settings, run_id))
+    (folder / "events.jsonl").rename(folder / "events.full")
+    (folder / "events.jsonl").symlink_to("/dev/full")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "could not be written: No space left on device. Free some space" in said
+    assert run_id not in [info.model_id for info in list_models(settings)]
