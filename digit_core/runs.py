@@ -18,7 +18,9 @@ import threading
 import time
 import zipfile
 import zlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -155,9 +157,7 @@ def load_run(run_id: str, settings: Settings) -> Run:
         ) from None
     except (OSError, ValueError, TypeError, RecursionError, DigitError):
         raise ModelUnavailable(f"The settings of run {run_id!r} cannot be read. Delete its folder {folder}.") from None
-    lines = _read_diary(folder)
-    # What the batches and epochs tell is not asked; but the last line may be cut short.
-    events = _parse([line for line in lines[:-2] if not _is_step(line)] + lines[-2:])
+    events = _read_changes(folder)
     place = max((place for place, event in enumerate(events) if event.kind == "queued"), default=0)
     of_last_start = {event.kind: event.time for event in reversed(events[place:])}
     ended = events[-1].time if events and events[-1].kind in FINAL else None
@@ -257,6 +257,23 @@ def _read_diary(folder: Path) -> list[bytes]:
         return (folder / "events.jsonl").read_bytes().splitlines()
     except OSError:
         return []
+
+
+def _read_changes(folder: Path) -> Sequence[TrainEvent]:
+    """A diary without what batches and epochs told, but for the end."""
+    diary = folder / "events.jsonl"
+    try:
+        state = diary.stat()
+    except OSError:
+        return ()
+    return _parse_changes(folder, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=1000)
+def _parse_changes(folder: Path, modified: int, size: int) -> Sequence[TrainEvent]:
+    """Read the diary that has this time and size: most are of runs that are over, and change no more."""
+    lines = _read_diary(folder)
+    return tuple(_parse([line for line in lines[:-2] if not _is_step(line)] + lines[-2:]))  # the last may be cut short
 
 
 def _is_step(line: bytes) -> bool:

@@ -12,6 +12,7 @@ from digit_core.errors import InvalidConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTERS = ROOT / "models"
+SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def to_environ(settings: Settings) -> dict[str, str]:
         "PEN_DIGITS": settings.pen_digits,
     }
     return {f"DIGIT_LAB_{name}": str(path.resolve()) if path else "" for name, path in paths.items()} | {
-        "DIGIT_LAB_DATABASE_URL": settings.database_url,
+        "DIGIT_LAB_DATABASE_URL": _absolute(settings.database_url),
         "DIGIT_LAB_PARALLEL_RUNS": str(settings.parallel_runs),
     }
 
@@ -53,12 +54,20 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
     return Settings(
         models=path("DIGIT_LAB_MODELS") or STARTERS,
-        database_url=environ.get("DIGIT_LAB_DATABASE_URL") or f"sqlite:///{(ROOT / 'feedback.sqlite3').as_posix()}",
+        database_url=environ.get("DIGIT_LAB_DATABASE_URL") or f"{SQLITE}{(ROOT / 'feedback.sqlite3').as_posix()}",
         data=path("DIGIT_LAB_DATA") or user_cache_path("digit-lab", appauthor=False),
         mnist=path("DIGIT_LAB_MNIST"),
         pen_digits=path("DIGIT_LAB_PEN_DIGITS"),
         parallel_runs=_read_number(environ.get("DIGIT_LAB_PARALLEL_RUNS") or "1"),
     )
+
+
+def _absolute(url: str) -> str:
+    """A database's address that holds in every folder: SQLite's may name a file relative to this one."""
+    start, file = url[: len(SQLITE)], url[len(SQLITE) :]
+    if start != SQLITE or file in ("", ":memory:") or file.startswith("file:"):
+        return url
+    return start + Path(file).resolve().as_posix()
 
 
 def _read_number(text: str) -> int:

@@ -29,7 +29,7 @@ from digit_core.model_store import (
 )
 from digit_core.settings import Settings
 from digit_core.training import SAMPLE, Checkpoint, split_validation, train
-from digit_core.types import Dataset, EventKind, ModelInfo, Pictures, TrainConfig, TrainEvent
+from digit_core.types import Dataset, Evaluation, EventKind, ModelInfo, Pictures, TrainConfig, TrainEvent
 
 LOCK_WAIT = 5.0  # seconds
 POLL = 0.3  # seconds between two looks at the queue
@@ -165,17 +165,16 @@ def _train(folder: Path, settings: Settings, tell: Callable[[TrainEvent], None])
             return None
         report("Measuring it on the test images")
         save_network(trained, folder)
-        info = _store(folder, config, dataset, trained.count_params(), epochs[-1].metrics)
+        evaluation, calibration = _evaluate(folder, config, dataset)
+    info = save_model(folder, config, trained.count_params(), epochs[-1].metrics, evaluation, calibration)
     message = f"{100 * info.test_accuracy:.2f} % of {len(dataset.y_test):,} test images"
     tell(dataclasses.replace(epochs[-1], kind="finished", time=time.time(), answers=(), message=message))
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return info
 
 
-def _store(
-    folder: Path, config: TrainConfig, dataset: Dataset, parameters: int, metrics: dict[str, float]
-) -> ModelInfo:
-    """Calibrate and evaluate what will be served, not what was trained, and complete the model.
+def _evaluate(folder: Path, config: TrainConfig, dataset: Dataset) -> tuple[Evaluation, dict[str, float]]:
+    """Calibrate and evaluate what will be served, not what was trained, and keep the worst mistakes as pictures.
 
     Calibration wants images as varied as people's drawings: the validation images, augmented.
     """
@@ -188,4 +187,4 @@ def _store(
     worst = evaluation.mistakes[:WORST]
     mistakes = Pictures(dataset.x_test[worst], dataset.y_test[worst], probabilities[worst].argmax(axis=1))
     runs.save_pictures(folder, "mistakes", mistakes)
-    return save_model(folder, config, parameters, metrics, evaluation, calibration)
+    return evaluation, calibration

@@ -30,8 +30,8 @@ def start(config: TrainConfig) -> None:
 
 def pick() -> None:
     """Watch the run that was chosen in the table."""
-    if rows := state.history["selection"]["rows"]:
-        state.watched_run = state.listed_runs[rows[0]]
+    if rows := state[f"history_{len(history)}"]["selection"]["rows"]:
+        state.watched_run = history[rows[0]].run_id
 
 
 def restore(run_id: str) -> None:
@@ -141,7 +141,6 @@ if history:
             "started": pd.to_datetime([run.started_at for run in history], utc=True),
         }
     )
-    state.listed_runs = [run.run_id for run in history]
     event = st.dataframe(
         table,
         hide_index=True,
@@ -152,7 +151,7 @@ if history:
         },
         on_select=pick,
         selection_mode="multi-row",
-        key="history",
+        key=f"history_{len(history)}",  # another list, another choice: it counts rows
     )
     rows = [row for row in event["selection"]["rows"] if row < len(history)]
     if len(rows) > 1:

@@ -760,7 +760,7 @@ def test_a_damaged_model_is_told_where_its_run_is_shown(app, trained):
 def test_several_runs_are_laid_over_each_other(app, keep_run):
     for run_id in ("cnn-a", "cnn-b"):
         keep_run(run_id, "queued", "started", "epoch", "stopped")
-    app.session_state["history"] = {"selection": {"rows": [0, 1], "columns": [], "cells": []}}
+    app.session_state["history_2"] = {"selection": {"rows": [0, 1], "columns": [], "cells": []}}
     app.switch_page("train.py").run()
     assert "Compared" in [header.value for header in app.subheader]
     assert charts(app) == 4

@@ -120,8 +120,18 @@ def test_a_lock_that_cannot_be_asked_is_held_by_nobody(settings):
 
 def test_a_process_in_another_folder_reads_the_same_settings(settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    relative = dataclasses.replace(settings, models=Path("models"), parallel_runs=3)
-    assert read_settings(to_environ(relative)) == dataclasses.replace(relative, models=tmp_path / "models")
+    relative = dataclasses.replace(
+        settings, models=Path("models"), database_url="sqlite:///said.sqlite3", parallel_runs=3
+    )
+    absolute = {"models": tmp_path / "models", "database_url": f"sqlite:///{(tmp_path / 'said.sqlite3').as_posix()}"}
+    assert read_settings(to_environ(relative)) == dataclasses.replace(relative, **absolute)
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "postgresql://me@host/name", "sqlite:////data/a.db"]
+)
+def test_an_address_that_holds_everywhere_is_left_as_it_is(settings, url):
+    assert to_environ(dataclasses.replace(settings, database_url=url))["DIGIT_LAB_DATABASE_URL"] == url
 
 
 @pytest.mark.parametrize("text", ["0", "many", "-1", "1.5", "1000"])

@@ -99,7 +99,10 @@ def server() -> Iterator[tuple[str, float, psutil.Process]]:
         address = f"http://127.0.0.1:{probe.getsockname()[1]}"
     options = [f"--server.port={address.rpartition(':')[2]}", "--server.address=127.0.0.1"]
     with tempfile.TemporaryDirectory() as scratch:
-        environment = os.environ | {"DIGIT_LAB_DATABASE_URL": f"sqlite:///{scratch}/feedback.sqlite3"}
+        environment = os.environ | {
+            "DIGIT_LAB_MODELS": f"{scratch}/models",
+            "DIGIT_LAB_DATABASE_URL": f"sqlite:///{scratch}/feedback.sqlite3",
+        }
         command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", *options]
         start = time.perf_counter()
         process = subprocess.Popen(

@@ -51,11 +51,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True)
 class Server:
-    """A running app: its address, where it keeps its things, and what it said."""
+    """A running app: its address, where it keeps its things, what it said, and its process."""
 
     url: str
     settings: Settings
     log: Path
+    process: subprocess.Popen[bytes]
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +90,7 @@ def run_server(folder: Path, variables: dict[str, str]) -> Iterator[Server]:
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"The server did not start. It said: {log.read_text()}")
             time.sleep(0.1)
-        yield Server(url, read_settings(variables), log)
+        yield Server(url, read_settings(variables), log, process)
     finally:
         process.terminate()
         process.wait(30)
