@@ -33,7 +33,7 @@ CONFIGS: dict[tuple[Architecture, Preset], TrainConfig] = {
         dropout=0.0,
     ),
     ("cnn", "balanced"): TrainConfig(
-        epochs=8, batch_size=256, learning_rate=5e-3, filters=(16, 32, 64), batch_norm=False, dropout=0.3
+        epochs=6, batch_size=256, learning_rate=5e-3, filters=(16, 32, 64), batch_norm=False, dropout=0.3
     ),
     ("cnn", "best"): TrainConfig(dataset="mnist+synthetic", epochs=16, learning_rate=4e-3, filters=(24, 48, 96)),
 }

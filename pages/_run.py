@@ -13,7 +13,7 @@ from digit_core.model_store import load_default, load_evaluation, load_info, sav
 from digit_core.settings import Settings, read_settings
 from digit_core.types import Run, TrainEvent
 from pages._form import fill
-from pages._shared import duration, show_pictures, told_errors
+from pages._shared import duration, show_pictures
 
 METRICS = ("accuracy", "loss")
 LOG_BYTES = 4000  # of a worker's last words
@@ -93,7 +93,7 @@ def _offer_actions(run: Run, settings: Settings) -> None:
         key = label.split(maxsplit=1)[0].lower()
         kind = "primary" if primary else "secondary"
         icon = f":material/{icon}:"
-        st.button(label, key=key, icon=icon, on_click=action, args=[run, settings], help=help, type=kind)
+        st.button(label, key=key, icon=icon, on_click=_act, args=[action, run, settings], help=help, type=kind)
 
     if run.status in runs.ACTIVE:
         if not runs.is_stopping(run.run_id, settings):
@@ -109,21 +109,27 @@ def _offer_actions(run: Run, settings: Settings) -> None:
     offer("Duplicate", "content_copy", _duplicate, "Take its settings into the form, to change and train again")
 
 
+def _act(action: Callable[..., None], run: Run, settings: Settings) -> None:
+    """Do what was pressed; the whole page is shown anew, which a press within a fragment alone does not bring about."""
+    state.acted = True
+    try:
+        action(run, settings)
+    except DigitError as error:
+        state.problem = str(error)
+
+
 def _stop(run: Run, settings: Settings) -> None:
-    with told_errors():
-        runs.stop_run(run.run_id, settings)
+    runs.stop_run(run.run_id, settings)
 
 
 def _resume(run: Run, settings: Settings) -> None:
-    with told_errors():
-        runs.resume_run(run.run_id, settings)
+    runs.resume_run(run.run_id, settings)
 
 
 def _use(run: Run, settings: Settings) -> None:
-    with told_errors():
-        save_default(run.run_id, settings)
-        state.pop("readers", None)
-        st.toast(f"{run.run_id} reads now wherever no other model is named.", icon=":material/check_circle:")
+    save_default(run.run_id, settings)
+    state.pop("readers", None)
+    state.note = f"{run.run_id} reads now wherever no other model is named."
 
 
 def _draw(run: Run, settings: Settings) -> None:
@@ -134,13 +140,12 @@ def _draw(run: Run, settings: Settings) -> None:
 
 def _duplicate(run: Run, settings: Settings) -> None:
     fill(run.config, settings)
-    st.toast("The form has its settings now: change them, and train.", icon=":material/content_copy:")
+    state.note = f"The form has the settings of {run.run_id} now: change them, and train."
 
 
 def _delete(run: Run, settings: Settings) -> None:
-    with told_errors():
-        runs.delete_run(run.run_id, settings)
-        state.deleted_run = run.run_id
+    runs.delete_run(run.run_id, settings)
+    state.deleted_run = run.run_id
 
 
 def _show_result(run: Run, settings: Settings) -> None:

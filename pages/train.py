@@ -108,12 +108,18 @@ with right, told_errors():
 
     @st.fragment(run_every=REFRESH if watched and watched.status in runs.ACTIVE else None)
     def watch(run_id: str, ghost: str | None) -> None:
+        if state.pop("acted", False):
+            st.rerun()
         with told_errors():
             run = runs.load_run(run_id, settings)
             show_run(run, ghost, settings)
             if watched and run.status != watched.status:
                 st.rerun()
 
+    if problem := state.pop("problem", None):
+        st.error(problem, icon=":material/error:")
+    if note := state.pop("note", None):
+        st.toast(note, icon=":material/check:")
     if deleted := state.get("deleted_run"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(f"{deleted} is deleted.", icon=":material/delete:")

@@ -31,6 +31,21 @@ def draw_seven(page: Page) -> None:
     page.wait_for_timeout(1500)
 
 
+def train_on_synthetic_digits(page: Page) -> None:
+    """Train an ANN twice, until the second run is well under way; no image of MNIST may be in a picture."""
+    page.locator(".st-key-architecture").get_by_text("ANN", exact=True).click()
+    page.locator(".st-key-base").get_by_text("Synthetic digits", exact=True).click()
+    page.get_by_text("Learning", exact=True).click()
+    for epochs in ("4", "5"):
+        page.get_by_label("Epochs", exact=True).fill(epochs)
+        page.get_by_label("Epochs", exact=True).press("Enter")
+        page.wait_for_timeout(1500)
+        page.locator(".st-key-train button").click()
+        page.get_by_text("Epoch 4 of 5" if epochs == "5" else "Finished: it reads").first.wait_for(timeout=300_000)
+    page.get_by_text("Learning", exact=True).click()
+    page.wait_for_timeout(500)
+
+
 def main() -> None:
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     with server() as (address, *_), sync_playwright() as playwright:
@@ -39,6 +54,17 @@ def main() -> None:
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
             page.goto(address)
             draw_seven(page)
+            page.screenshot(path=ROOT / "docs" / f"{name}.png")
+        for name, (width, height, scheme) in {"train": (1280, 860, "light"), "train_phone": (390, 844, "dark")}.items():
+            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+            page.goto(f"{address}/train")
+            if name == "train":
+                train_on_synthetic_digits(page)
+            else:
+                page.get_by_text("Finished: it reads").scroll_into_view_if_needed(timeout=300_000)
+                page.wait_for_timeout(2000)
+                page.mouse.wheel(0, 500)
+                page.wait_for_timeout(1000)
             page.screenshot(path=ROOT / "docs" / f"{name}.png")
         browser.close()
 
