@@ -14,6 +14,7 @@ import numpy as np
 from click.core import ParameterSource
 
 from digit_core import runs
+from digit_core.architectures import check_tensorflow
 from digit_core.classifier import Classifier, load_classifier
 from digit_core.datasets import check_dataset, load_mnist
 from digit_core.drawings import read_drawings, read_picture_file
@@ -107,24 +108,38 @@ def config_options(command: Callable[..., None]) -> Callable[..., None]:
     "--preset", type=click.Choice(PRESETS), help="Settings that are known to work; what is given beside it overrides."
 )
 @click.option("--resume", metavar="RUN_ID", help="Go on with a run that was stopped, failed or lost.")
+@click.option("--queued", is_flag=True, hidden=True, help="The run waits already: do not put it into the queue.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
 @click.pass_context
 def train(
-    ctx: click.Context, /, run_id: str | None, preset: Preset | None, resume: str | None, as_json: bool, **values: Any
+    ctx: click.Context,
+    /,
+    run_id: str | None,
+    preset: Preset | None,
+    resume: str | None,
+    queued: bool,
+    as_json: bool,
+    **values: Any,
 ) -> None:
     """Train a model. Example: train --architecture cnn --preset quick-look"""
-    settings = ctx.obj
-    if resume and run_id:
-        raise click.UsageError("--resume goes on with a run that has an id. Leave --id out.")
+    settings: Settings = ctx.obj
+    given = {n: value for n, value in values.items() if ctx.get_parameter_source(n) is ParameterSource.COMMANDLINE}
+    if resume and (run_id or preset or given):
+        raise click.UsageError("--resume goes on with a run that has an id and settings. Leave --id and settings out.")
+    if not queued:
+        check_tensorflow()
     if resume is None:
-        given = {n: value for n, value in values.items() if ctx.get_parameter_source(n) is ParameterSource.COMMANDLINE}
-        config = (
-            dataclasses.replace(CONFIGS[values["architecture"], preset], **given) if preset else TrainConfig(**values)
-        )
+        config = TrainConfig(**values)
+        if preset:
+            config = dataclasses.replace(CONFIGS[config.architecture, preset], **given)
         check_dataset(config.dataset, settings)
         run_id = runs.create_run(config, settings, run_id)
-    run_id = resume or run_id or ""
-    execute_run(run_id, settings, (lambda event: _echo_json(dataclasses.asdict(event))) if as_json else _echo_event)
+    else:
+        run_id = resume
+        if not queued:
+            runs.requeue(run_id, settings)
+    tell = (lambda event: _echo_json(dataclasses.asdict(event))) if as_json else _echo_event
+    execute_run(run_id, settings, tell)
     if as_json:
         _echo_json({"run_id": run_id})
     else:

@@ -76,11 +76,16 @@ def load_dataset(name: str, settings: Settings, on_progress: Progress = lambda w
 
 
 def check_dataset(name: str, settings: Settings) -> list[str]:
-    """Split a data set's name into its base and what is added.
+    """Split a data set's name, as `split_name` does.
 
-    Raises DataUnavailable when there is none such, or it wants pen strokes that this machine does not have.
+    Raises DataUnavailable, also when it wants pen strokes, or a file of MNIST, that are named but not there.
     """
-    parts = _split(name)
+    parts = split_name(name)
+    if parts[0] == "mnist" and settings.mnist and not settings.mnist.is_file():
+        raise DataUnavailable(
+            f"DIGIT_LAB_MNIST names {settings.mnist}, which is not there. Put mnist.npz ({MNIST_URL}) there, or choose "
+            "synthetic digits."
+        )
     if "pen-digits" in parts and settings.pen_digits is None:
         raise DataUnavailable(
             "The pen strokes are not on this machine. Set DIGIT_LAB_PEN_DIGITS to a .jsonl[.gz] file of lines "
@@ -92,10 +97,11 @@ def check_dataset(name: str, settings: Settings) -> list[str]:
 def count_images(name: str) -> int:
     """About how many training images a data set has, without loading it. Raises DataUnavailable."""
     counts = {"mnist": 60_000, "synthetic": SYNTHETIC_TRAIN, "pen-digits": PEN_DIGITS, "feedback": 0}
-    return sum(counts[part] for part in _split(name))
+    return sum(counts[part] for part in split_name(name))
 
 
-def _split(name: str) -> list[str]:
+def split_name(name: str) -> list[str]:
+    """Split a data set's name into its base and what is added. Raises DataUnavailable when there is none such."""
     base, *added = name.split("+")
     if base not in BASES or base in added or not set(added) <= set(ADDITIONS) or len(set(added)) < len(added):
         raise DataUnavailable(
@@ -115,8 +121,7 @@ def load_mnist(
     """
     found = path or find_mnist(settings)
     if found is None:
-        found = settings.data / "mnist.npz"
-        _download(found, on_progress)
+        found = download_mnist(settings, on_progress)
     return _read_mnist(found)
 
 
@@ -126,11 +131,6 @@ def find_mnist(settings: Settings) -> Path | None:
         return settings.mnist
     places = (Path.home() / ".keras" / "datasets" / "mnist.npz", settings.data / "mnist.npz")
     return next((place for place in places if place.is_file()), None)
-
-
-def download_mnist(settings: Settings, on_progress: Callable[[float], None]) -> None:
-    """Fetch MNIST into the data folder. Raises DataUnavailable, StorageFailed."""
-    _download(settings.data / "mnist.npz", on_progress)
 
 
 def load_synthetic(
@@ -196,7 +196,9 @@ def _dataset(name: str, *arrays: np.ndarray) -> Dataset:
     )
 
 
-def _download(target: Path, on_progress: Callable[[float], None]) -> None:
+def download_mnist(settings: Settings, on_progress: Callable[[float], None]) -> Path:
+    """Fetch MNIST into the data folder and return its path. Raises DataUnavailable, StorageFailed."""
+    target = settings.data / "mnist.npz"
     with storing(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix="download-"))
@@ -218,6 +220,7 @@ def _download(target: Path, on_progress: Callable[[float], None]) -> None:
                 time.sleep(attempt)
         with storing(target.parent):
             candidate.replace(target)
+        return target
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

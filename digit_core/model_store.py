@@ -25,11 +25,11 @@ import numpy as np
 from digit_core.architectures import import_keras
 from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed
 from digit_core.settings import STARTERS, Settings
-from digit_core.types import Evaluation, ModelInfo, TrainConfig
+from digit_core.types import Checkpoint, Evaluation, ModelInfo, TrainConfig, TrainEvent
 
 STARTER_IDS = ("cnn", "ann")
 DEFAULT = "default.json"
-METADATA, CHECKPOINT = "metadata.json", "checkpoint.keras"
+METADATA, CHECKPOINT, PROGRESS = "metadata.json", "checkpoint.keras", "progress.json"
 NETWORK_FILES = ("model.keras", "model.tflite")
 MAX_FILE_BYTES = 200 * 2**20
 
@@ -88,22 +88,28 @@ def read_model_file(info: ModelInfo, name: str, settings: Settings) -> bytes:
     return content
 
 
-def save_checkpoint(network: Any, folder: Path) -> None:
-    """Write a compiled Keras model, its optimizer included, as `checkpoint.keras`. Raises StorageFailed."""
+def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a checkpoint as `checkpoint.keras`, whose archive also holds what is not the network's. StorageFailed."""
+    progress = {"epochs": [dataclasses.asdict(event) for event in checkpoint.epochs], "sha256": checkpoint.sha256}
     with storing(folder), tempfile.TemporaryDirectory(dir=folder, prefix="checkpoint-") as scratch:
         path = Path(scratch) / CHECKPOINT
-        network.save(path)
+        checkpoint.network.save(path)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(PROGRESS, to_json(progress))
         path.replace(folder / CHECKPOINT)
 
 
-def load_checkpoint(folder: Path) -> Any | None:
+def load_checkpoint(folder: Path) -> Checkpoint | None:
     """Read what `save_checkpoint` wrote; None if it did not. Raises ModelUnavailable when the file is damaged."""
     path = folder / CHECKPOINT
     if not path.exists():
         return None
     keras = import_keras()
     try:
-        return keras.models.load_model(path)
+        with zipfile.ZipFile(path) as archive:
+            progress = json.loads(archive.read(PROGRESS))
+        epochs = tuple(TrainEvent(**event | {"answers": tuple(event["answers"])}) for event in progress["epochs"])
+        return Checkpoint(keras.models.load_model(path), epochs, progress["sha256"])
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
         raise ModelUnavailable(
             f"The checkpoint of run {folder.name} is damaged. Start a new run with the same settings."
@@ -170,14 +176,28 @@ def load_evaluation(info: ModelInfo, settings: Settings) -> Evaluation:
 
 
 def config_from_json(values: dict[str, Any]) -> TrainConfig:
-    """Build a TrainConfig from JSON values. Raises InvalidConfig for a name it does not know."""
+    """Build a TrainConfig from JSON values. Raises InvalidConfig for a name or a kind of value it does not know."""
     if not isinstance(values, dict):
         raise InvalidConfig(f"Settings must be an object of names and values, not {type(values).__name__}.")
     known = {field.name for field in dataclasses.fields(TrainConfig)}
     if unknown := set(values) - known:
         raise InvalidConfig(f"Unknown settings: {', '.join(sorted(unknown))}. Choose from {', '.join(sorted(known))}.")
     settings: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
+    for name, value in settings.items():
+        if not _is_like(value, getattr(TrainConfig, name)):
+            raise InvalidConfig(f"The setting {name} is {value!r:.60}. Give it as {getattr(TrainConfig, name)!r}, say.")
     return TrainConfig(**settings)
+
+
+def _is_like(value: Any, example: Any) -> bool:
+    """Whether a value is of the kind of an example: a truth, a whole number, a number, text or whole numbers."""
+    if isinstance(example, bool) or isinstance(value, bool):
+        return isinstance(example, bool) and isinstance(value, bool)
+    if isinstance(example, tuple):
+        return isinstance(value, tuple) and all(_is_like(each, 1) for each in value)
+    if isinstance(example, float):
+        return isinstance(value, int | float)
+    return isinstance(value, str | None if example is None else type(example))
 
 
 def to_json(noun: Any) -> bytes:
@@ -210,6 +230,8 @@ def storing(folder: Path) -> Iterator[None]:
     """Raise StorageFailed, a sentence, when the folder's disk does not take what is written."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # a reader that went away is no full disk
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise StorageFailed(

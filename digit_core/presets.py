@@ -3,6 +3,7 @@
 The figures come from `python -m tests.benchmarks.training`, on two cores.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
@@ -37,26 +38,34 @@ CONFIGS: dict[tuple[Architecture, Preset], TrainConfig] = {
     ),
     ("cnn", "best"): TrainConfig(dataset="mnist+synthetic", epochs=16, learning_rate=4e-3, filters=(24, 48, 96)),
 }
-SECONDS_PER_IMAGE, SECONDS_PER_MULTIPLICATION = 2e-5, 4e-11
+SECONDS_PER_IMAGE, SECONDS_PER_MULTIPLICATION = 3e-5, 3.2e-11
 NORMALISED, FULL_PRECISION = 1.6, 1.5  # times as long with batch normalisation, and in float32
+START_SECONDS = 3.0  # until the first batch is done
 RUNS_MEASURED = 5
-START_SECONDS = 2.0  # until the first batch is done
 
 
-def estimate_seconds(config: TrainConfig) -> float:
-    """About how many seconds of training a config takes on two cores. Raises InvalidConfig, DataUnavailable."""
+def estimate_seconds(config: TrainConfig, pace: float = 1.0) -> float:
+    """About how many seconds of training a config takes on a machine of that pace; two cores have 1.
+
+    Raises InvalidConfig, DataUnavailable.
+    """
     _, multiplications = measure_network(config)
     slower = NORMALISED if config.batch_norm else 1.0
     slower *= FULL_PRECISION if choose_precision() == "float32" else 1.0
     images = config.epochs * count_images(config.dataset) * (1 - config.validation_fraction)
     seconds = START_SECONDS + images * (SECONDS_PER_IMAGE + multiplications * SECONDS_PER_MULTIPLICATION * slower)
-    return min(seconds, config.time_budget_s) if config.time_budget_s else seconds
+    return min(pace * seconds, config.time_budget_s or math.inf)
 
 
 def measure_pace(runs: Sequence[Run]) -> float:
-    """How many times as long as estimated training takes on this machine, by the latest finished of some runs."""
-    paces = [run.elapsed_s / estimate_seconds(run.config) for run in runs if run.status == "finished" and run.elapsed_s]
-    return median(paces[:RUNS_MEASURED]) if paces else 1.0
+    """How many times as long as estimated training takes on this machine, by the latest of some runs to their end."""
+    whole = [run for run in runs if run.status == "finished" and run.elapsed_s and not _may_end_early(run.config)]
+    paces = [run.elapsed_s / estimate_seconds(run.config) for run in whole[:RUNS_MEASURED]]
+    return median(paces) if paces else 1.0
+
+
+def _may_end_early(config: TrainConfig) -> bool:
+    return config.early_stopping > 0 or config.time_budget_s > 0
 
 
 def find_preset(config: TrainConfig) -> Preset | None:

@@ -6,7 +6,6 @@ stop. A process holds `run.lock` while it lives, so a run without a final event 
 form a queue in the order of their `queued` events; whoever is first takes the next free one of the turns.
 """
 
-import contextlib
 import dataclasses
 import io
 import json
@@ -16,17 +15,16 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
-import zlib
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
 
-from digit_core.errors import DigitError, ModelUnavailable, StorageFailed
+from digit_core.datasets import split_name
+from digit_core.diary import append_event, read_changes
+from digit_core.drawings import load_arrays
+from digit_core.errors import DataUnavailable, DigitError, ModelUnavailable, StorageFailed
 from digit_core.model_store import (
     METADATA,
     STARTER_IDS,
@@ -42,23 +40,21 @@ from digit_core.types import Pictures, Run, Status, TrainConfig, TrainEvent
 
 ACTIVE = ("queued", "running")
 FINAL = ("finished", "stopped", "failed")
-STEPS = ("batch", "epoch")
-BATCH, EPOCH = (f'{{"kind": "{kind}"'.encode() for kind in STEPS)  # how their lines begin
-LATEST = 1e11  # seconds since 1970 that a date can hold
 START_UP = 15.0  # seconds that a new process has to take its lock
-MAX_BATCH_EVENTS = 600  # read of one diary: more than a chart has pixels to show
 DELETED = ".deleted"
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)  # of an .npz file
-DEFAULTS = {name: value for name, value in vars(TrainEvent("queued", 0.0)).items() if name not in ("kind", "time")}
+PROBE = 0.002  # seconds
+PICTURE_BYTES = 1_000_000
 PROBING = threading.Lock()
 
 
 def create_run(config: TrainConfig, settings: Settings, run_id: str | None = None) -> str:
     """Make the folder of a new run and return its id, chosen by the time of day if none is given.
 
-    Raises InvalidConfig, ModelUnavailable when the id is taken, StorageFailed.
+    Raises InvalidConfig, DataUnavailable for a data set of no such name, ModelUnavailable when the id is taken,
+    StorageFailed.
     """
     check_config(config)
+    split_name(config.dataset)
     name = run_id or f"{config.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     candidates = [name] if run_id else [name, *(f"{name}-{number}" for number in range(2, 100))]
     for candidate in candidates:
@@ -130,11 +126,13 @@ def delete_run(run_id: str, settings: Settings) -> None:
         raise ModelUnavailable(f"{run_id} is a starter model, which stays. Choose another one.")
     if load_run(run_id, settings).status in ACTIVE:
         raise ModelUnavailable(f"Run {run_id} is under way. Stop it first.")
-    bin = settings.models / DELETED
+    deleted = settings.models / DELETED
     with storing(settings.models):
-        shutil.rmtree(bin, ignore_errors=True)
-        bin.mkdir(exist_ok=True)
-        folder.replace(bin / run_id)
+        deleted.mkdir(exist_ok=True)
+        before = list(deleted.iterdir())
+        folder.replace(deleted / run_id)
+    for each in before:
+        shutil.rmtree(each, ignore_errors=True)
 
 
 def restore_run(run_id: str, settings: Settings) -> None:
@@ -151,13 +149,15 @@ def load_run(run_id: str, settings: Settings) -> Run:
     folder = model_folder(run_id, settings)
     try:
         config = config_from_json(json.loads((folder / "config.json").read_bytes()))
+        check_config(config)
+        split_name(config.dataset)
     except FileNotFoundError:
         raise ModelUnavailable(
             f"There is no run {run_id!r}. `python -m digit_core models list` names the models."
         ) from None
     except (OSError, ValueError, TypeError, RecursionError, DigitError):
         raise ModelUnavailable(f"The settings of run {run_id!r} cannot be read. Delete its folder {folder}.") from None
-    events = _read_changes(folder)
+    events = read_changes(folder)
     place = max((place for place, event in enumerate(events) if event.kind == "queued"), default=0)
     of_last_start = {event.kind: event.time for event in reversed(events[place:])}
     ended = events[-1].time if events and events[-1].kind in FINAL else None
@@ -191,33 +191,6 @@ def find_queue(settings: Settings) -> list[str]:
     return [run.run_id for run in sorted(waiting, key=lambda run: (run.queued_at, run.run_id))]
 
 
-def read_events(run_id: str, settings: Settings) -> list[TrainEvent]:
-    """Read a run's diary: of very many batch events only some, and of a stretch that was done again the last time.
-
-    A line that was cut short or damaged is left out.
-    """
-    lines = _read_diary(model_folder(run_id, settings))
-    batches = [number for number, line in enumerate(lines) if line.startswith(BATCH)]
-    left_out = set(batches) - set(batches[:: 1 + len(batches) // MAX_BATCH_EVENTS]) - set(batches[-1:])
-    events: list[TrainEvent] = []
-    resumed = False
-    for event in _parse([line for number, line in enumerate(lines) if number not in left_out]):
-        if resumed and event.kind in STEPS:
-            here = (event.epoch, event.batch)
-            events = [each for each in events if each.kind not in STEPS or (each.epoch, each.batch) < here]
-        resumed = event.kind == "queued" or (resumed and event.kind not in STEPS)
-        events.append(event)
-    return events
-
-
-def append_event(folder: Path, event: TrainEvent) -> None:
-    """Write an event at the end of a run's diary. Raises StorageFailed."""
-    told = {name: value for name, value in dataclasses.asdict(event).items() if value != DEFAULTS.get(name)}
-    line = json.dumps(told) + "\n"
-    with storing(folder), (folder / "events.jsonl").open("ab") as diary:
-        diary.write(line.encode())
-
-
 def save_pictures(folder: Path, name: str, pictures: Pictures) -> None:
     """Write pictures as an `.npz` file of a run. Raises StorageFailed."""
     content = io.BytesIO()
@@ -227,17 +200,21 @@ def save_pictures(folder: Path, name: str, pictures: Pictures) -> None:
 
 def load_pictures(run_id: str, name: str, settings: Settings) -> Pictures | None:
     """Read the `sample` or the `mistakes` of a run; None where it has none, or they cannot be read."""
+    names = tuple(field.name for field in dataclasses.fields(Pictures))
     try:
-        content = io.BytesIO((model_folder(run_id, settings) / f"{name}.npz").read_bytes())
-        with np.load(content, allow_pickle=False) as file:
-            return Pictures(**{field.name: file[field.name] for field in dataclasses.fields(Pictures)})
-    except UNREADABLE:
+        arrays = load_arrays(model_folder(run_id, settings) / f"{name}.npz", names, PICTURE_BYTES, "")
+    except DataUnavailable:
         return None
+    images, *digits = (arrays[name] for name in names)
+    count = len(images) if images.ndim else 0
+    sound = images.shape == (count, 28, 28) and images.dtype == np.uint8
+    sound &= all(each.shape == (count,) and np.issubdtype(each.dtype, np.integer) for each in digits)
+    return Pictures(**arrays) if sound else None
 
 
 def _start_process(run_id: str, settings: Settings) -> None:
     folder = model_folder(run_id, settings)
-    command = [sys.executable, "-m", "digit_core", "train", "--resume", run_id]
+    command = [sys.executable, "-m", "digit_core", "train", "--resume", run_id, "--queued"]
     with storing(folder), (folder / "worker.log").open("ab") as log:
         process = subprocess.Popen(
             command,
@@ -252,64 +229,22 @@ def _start_process(run_id: str, settings: Settings) -> None:
     threading.Thread(target=process.wait, daemon=True).start()  # or it would stay a zombie
 
 
-def _read_diary(folder: Path) -> list[bytes]:
-    try:
-        return (folder / "events.jsonl").read_bytes().splitlines()
-    except OSError:
-        return []
-
-
-def _read_changes(folder: Path) -> Sequence[TrainEvent]:
-    """A diary without what batches and epochs told, but for the end."""
-    diary = folder / "events.jsonl"
-    try:
-        state = diary.stat()
-    except OSError:
-        return ()
-    return _parse_changes(folder, state.st_mtime_ns, state.st_size)
-
-
-@lru_cache(maxsize=1000)
-def _parse_changes(folder: Path, modified: int, size: int) -> Sequence[TrainEvent]:
-    """Read the diary that has this time and size: most are of runs that are over, and change no more."""
-    lines = _read_diary(folder)
-    return tuple(_parse([line for line in lines[:-2] if not _is_step(line)] + lines[-2:]))  # the last may be cut short
-
-
-def _is_step(line: bytes) -> bool:
-    return line.startswith((BATCH, EPOCH))
-
-
-def _parse(lines: list[bytes]) -> list[TrainEvent]:
-    events = []
-    for line in lines:
-        with contextlib.suppress(
-            ValueError, TypeError, AttributeError, RecursionError
-        ):  # a line that was cut short, or damaged
-            values = json.loads(line)
-            event = TrainEvent(**values | {"answers": tuple(values.get("answers", ()))})
-            timed = 0 < event.time < LATEST and event.epoch >= 0 and isinstance(event.metrics, dict)
-            if timed and (event.batches_per_epoch > 0 or event.kind not in STEPS):
-                events.append(event)
-    return events
-
-
 def _status(folder: Path, last: TrainEvent | None) -> Status:
     if last and last.kind in FINAL:
         return last.kind  # type: ignore[return-value]
     if (folder / METADATA).exists():
         return "finished"  # a model whose diary did not travel with it
     waits = last is not None and last.kind == "queued"
-    starting = last is not None and waits and time.time() - last.time < START_UP
-    if not (starting or is_held(folder / "run.lock")):
+    starting = last is not None and waits and 0 <= time.time() - last.time < START_UP
+    if not (starting or _is_held(folder / "run.lock")):
         return "lost"
     return "queued" if waits else "running"
 
 
-def is_held(path: Path) -> bool:
-    """Whether a process holds a lock."""
+def _is_held(path: Path) -> bool:
+    """Whether a process holds a lock. Asked for a moment: another that asks at the same time is not taken for it."""
     try:
-        with PROBING, FileLock(path, timeout=0):  # two probes at once would take each other for the run
+        with PROBING, FileLock(path, timeout=2 * PROBE, poll_interval=PROBE):
             return False
     except Timeout:
         return True

@@ -8,54 +8,62 @@ of an epoch's end, optimizer included, does what an unbroken one would have done
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
 
 from digit_core.architectures import build_network, choose_precision, import_keras, measure_network
 from digit_core.augmentation import augment
-from digit_core.errors import InvalidConfig
-from digit_core.types import Architecture, Dataset, EventKind, Optimizer, Padding, Schedule, TrainConfig, TrainEvent
+from digit_core.errors import DataUnavailable, InvalidConfig
+from digit_core.types import (
+    Architecture,
+    Checkpoint,
+    Dataset,
+    EventKind,
+    Optimizer,
+    Padding,
+    Schedule,
+    TrainConfig,
+    TrainEvent,
+)
 
 EVENT_INTERVAL = 0.1, 1.0  # seconds between two batch events: at first, and in a training of many minutes
 ANSWER_INTERVAL = 1.0  # seconds between two looks at the sample
 SAMPLE = 24  # validation images whose answers are told
 MAX_PARAMETERS = 20_000_000
 WARM_UP = 0.25  # the share of a one-cycle schedule in which the learning rate rises
-MEMORY = 0.95  # Adam's beta_2: trainings are short, and 0.999 would look back 1,000 batches
-STEPS = {"ann": 8, "cnn": 1}  # batches in one call: pays where a batch takes less than the call around it
+BETA_2 = 0.95  # of Adam: trainings are short, and 0.999 would look back 1,000 batches
+BATCHES_PER_CALL = {"ann": 8, "cnn": 1}  # pays where a batch takes less than the call around it
 METRICS = ("loss", "accuracy")
-
-
-@dataclass(frozen=True, eq=False)
-class Checkpoint:
-    """Where a training stood at an epoch's end: the network with its optimizer, and the `epoch` events until then."""
-
-    network: Any
-    epochs: Sequence[TrainEvent]
 
 
 def check_config(config: TrainConfig) -> None:
     """Raise InvalidConfig, with a sentence, for the first setting outside its range."""
-    for name, value, low, high in (
+    ranges: list[tuple[str, float, float, float]] = [
         ("number of epochs", config.epochs, 1, 1000),
         ("batch size", config.batch_size, 1, 4096),
         ("learning rate", config.learning_rate, 1e-6, 1.0),
-        ("number of hidden layers", len(config.hidden_units), 1, 8),
-        ("number of blocks", len(config.filters), 1, 4),
-        ("number of convolutions in a block", config.convolutions, 1, 4),
-        ("number of dense layers", len(config.dense_units), 0, 4),
         ("dropout", config.dropout, 0.0, 0.9),
         ("validation share", config.validation_fraction, 0.01, 0.5),
         ("early stopping", config.early_stopping, 0, 1000),
         ("time budget in seconds", config.time_budget_s, 0.0, 86400.0),
         ("seed", config.seed, 0, 2**31 - 1),
-        *(("number of hidden units", units, 1, 4096) for units in config.hidden_units),
-        *(("number of filters", filters, 1, 512) for filters in config.filters),
-        *(("kernel size", size, 1, 9) for size in config.kernel_sizes),
-        *(("number of dense units", units, 1, 4096) for units in config.dense_units),
-    ):
+    ]
+    if config.architecture == "ann":
+        ranges += [
+            ("number of hidden layers", len(config.hidden_units), 1, 8),
+            *(("number of hidden units", units, 1, 4096) for units in config.hidden_units),
+        ]
+    else:
+        ranges += [
+            ("number of blocks", len(config.filters), 1, 4),
+            ("number of convolutions in a block", config.convolutions, 1, 4),
+            ("number of dense layers", len(config.dense_units), 0, 4),
+            *(("number of filters", filters, 1, 512) for filters in config.filters),
+            *(("kernel size", size, 1, 9) for size in config.kernel_sizes),
+            *(("number of dense units", units, 1, 4096) for units in config.dense_units),
+        ]
+    for name, value, low, high in ranges:
         if not low <= value <= high:
             raise InvalidConfig(f"The {name} is {value:g}. Choose a value from {low:g} to {high:g}.")
     for name, choice, choices in (
@@ -66,7 +74,7 @@ def check_config(config: TrainConfig) -> None:
     ):
         if choice not in choices:
             raise InvalidConfig(f"The {name} is {choice!r}. Choose one of {', '.join(choices)}.")
-    if len(config.kernel_sizes) not in (1, len(config.filters)):
+    if config.architecture == "cnn" and len(config.kernel_sizes) not in (1, len(config.filters)):
         raise InvalidConfig(
             f"There are {len(config.kernel_sizes)} kernel sizes for {len(config.filters)} blocks. Give one for each "
             "block, or one for all."
@@ -85,14 +93,14 @@ def train(
     on_event: Callable[[TrainEvent], None],
     should_stop: Callable[[], bool],
     checkpoint: Checkpoint | None = None,
-    on_epoch: Callable[[Any], None] = lambda network: None,
+    on_epoch: Callable[[Checkpoint], None] = lambda checkpoint: None,
 ) -> Any:
-    """Train a network on the dataset's training images and return it, a Keras model in float32.
+    """Train a network on the dataset's training images and return it, a Keras model in float32, not compiled.
 
-    Emits `batch` events, ten a second at most, and an `epoch` event for each epoch, after which `on_epoch` is given the
-    network, fit to be saved with its optimizer. A `checkpoint` made of that goes on from there. Ends early, with the
-    network as it is, when `should_stop` says so, the time budget is used up, or early stopping applies. Raises
-    InvalidConfig and TrainingUnavailable.
+    Emits `batch` events, ten a second at most, and an `epoch` event for each epoch, after which `on_epoch` is given a
+    checkpoint; with it a later training goes on from there. Ends early, with the network as it is, when `should_stop`
+    says so, the time budget is used up, or early stopping applies. Raises TrainingUnavailable, InvalidConfig, also when
+    the loss grows beyond all numbers, and DataUnavailable when the checkpoint is of another data set.
     """
     check_config(config)
     keras = import_keras()
@@ -104,13 +112,15 @@ def train(
             _optimizer(keras, config),
             loss="sparse_categorical_crossentropy",
             metrics=["accuracy"],
-            steps_per_execution=STEPS[config.architecture],
+            steps_per_execution=BATCHES_PER_CALL[config.architecture],
         )
         epochs = []
+    elif checkpoint.sha256 == dataset.sha256:
+        network, epochs = checkpoint.network, list(checkpoint.epochs)
     else:
-        network = checkpoint.network
-        done = int(network.optimizer.iterations) // batches
-        epochs = [event for event in checkpoint.epochs if event.epoch <= done]
+        raise DataUnavailable(
+            "The training images are not those that this run began with. Start a new run with the same settings."
+        )
     elapsed = epochs[-1].elapsed_s if epochs else 0.0
     progress = _progress_callback(keras, config, batches, x_validation[:SAMPLE], elapsed, on_event, should_stop)
     while not _is_over(config, epochs):
@@ -135,7 +145,7 @@ def train(
             break
         epochs.append(progress.to_event("epoch", {name: float(values[-1]) for name, values in history.items()}))
         on_event(epochs[-1])
-        on_epoch(network)
+        on_epoch(Checkpoint(network, tuple(epochs), dataset.sha256))
     trained = build_network(config)
     trained.set_weights(network.get_weights())
     return trained
@@ -169,8 +179,8 @@ def learning_rate(config: TrainConfig, progress: float) -> float:
 def _optimizer(keras: Any, config: TrainConfig) -> Any:
     rate = config.learning_rate
     return {
-        "adam": lambda: keras.optimizers.Adam(rate, beta_2=MEMORY),
-        "adamw": lambda: keras.optimizers.AdamW(rate, beta_2=MEMORY, weight_decay=0.01),
+        "adam": lambda: keras.optimizers.Adam(rate, beta_2=BETA_2),
+        "adamw": lambda: keras.optimizers.AdamW(rate, beta_2=BETA_2, weight_decay=0.01),
         "sgd": lambda: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
     }[config.optimizer]()
 
@@ -254,6 +264,11 @@ def _progress_callback(
             return means
 
         def to_event(self, kind: EventKind, metrics: dict[str, float]) -> TrainEvent:
+            if not all(map(math.isfinite, metrics.values())):
+                raise InvalidConfig(
+                    f"The loss grew beyond all numbers in epoch {self.epoch}: the learning rate of "
+                    f"{config.learning_rate:g} is too high. Choose a smaller one."
+                )
             return TrainEvent(
                 kind,
                 time.time(),

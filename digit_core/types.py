@@ -123,6 +123,18 @@ class TrainEvent:
 
 
 @dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Where a training stood at an epoch's end: the Keras network with its optimizer, the `epoch` events until then.
+
+    sha256 is that of the data set, without which it cannot go on to the same end.
+    """
+
+    network: Any
+    epochs: tuple[TrainEvent, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
 class Pictures:
     """Images to look at, `(N, 28, 28) uint8`, with what is right and what a network said of them, both `(N,) int64`."""
 

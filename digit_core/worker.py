@@ -3,6 +3,8 @@
 import _thread
 import contextlib
 import dataclasses
+import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +14,11 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from digit_core import runs
+from digit_core.architectures import check_tensorflow
 from digit_core.augmentation import augment
 from digit_core.classifier import Network
 from digit_core.datasets import load_dataset
+from digit_core.diary import append_event
 from digit_core.errors import DigitError, ModelUnavailable
 from digit_core.evaluation import calibrate, evaluate, fit_calibration
 from digit_core.model_store import (
@@ -28,8 +32,8 @@ from digit_core.model_store import (
     write_file,
 )
 from digit_core.settings import Settings
-from digit_core.training import SAMPLE, Checkpoint, split_validation, train
-from digit_core.types import Dataset, Evaluation, EventKind, ModelInfo, Pictures, TrainConfig, TrainEvent
+from digit_core.training import SAMPLE, split_validation, train
+from digit_core.types import Checkpoint, Dataset, Evaluation, EventKind, ModelInfo, Pictures, TrainConfig, TrainEvent
 
 LOCK_WAIT = 5.0  # seconds
 POLL = 0.3  # seconds between two looks at the queue
@@ -40,22 +44,21 @@ WORST = 24  # mistakes kept as pictures
 
 
 def execute_run(run_id: str, settings: Settings, on_event: Callable[[TrainEvent], None]) -> ModelInfo | None:
-    """Wait for the turn of a run, train from its last checkpoint or from the start, and store its model.
+    """Wait for the turn of a queued run, train from its last checkpoint or from the start, and store its model.
 
     Every event goes to the diary and to `on_event`. Returns None if the run was stopped, which needs the main thread.
-    Raises ModelUnavailable when it is unknown, under way or finished, and any DigitError that training meets, which the
+    Raises ModelUnavailable when it is unknown, under way or over, and any DigitError that training meets, which the
     diary keeps as a `failed` event.
     """
-    if runs.load_run(run_id, settings).status != "queued":
-        runs.requeue(run_id, settings)
+    runs.load_run(run_id, settings)  # or the lock would make a folder of any name
     folder = model_folder(run_id, settings)
     try:
         lock = FileLock(folder / "run.lock").acquire(timeout=LOCK_WAIT)
     except Timeout:
         raise ModelUnavailable(f"Run {run_id} is under way in another process. Watch it, or stop it first.") from None
     with lock:
-        if (status := runs.load_run(run_id, settings).status) in runs.FINAL:
-            raise ModelUnavailable(f"Run {run_id} has {status} just now, in another process. Look at it first.")
+        if (status := runs.load_run(run_id, settings).status) != "queued":
+            raise ModelUnavailable(f"Run {run_id} is {status}: it does not wait for its turn. Resume it first.")
         return _execute(folder, settings, on_event)
 
 
@@ -63,14 +66,17 @@ def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], 
     """Do the run whose lock is held, and see to it that the diary tells its end."""
 
     def tell(event: TrainEvent) -> None:
-        runs.append_event(folder, event)
-        on_event(event)
+        append_event(folder, event)
+        with storing(folder):  # what is printed goes to a file, too
+            on_event(event)
 
     def end(kind: EventKind, message: str = "") -> None:
         (folder / RESERVE).unlink(missing_ok=True)
-        runs.append_event(folder, TrainEvent(kind, time.time(), message=message))
+        append_event(folder, TrainEvent(kind, time.time(), message=message))
 
     try:
+        _clear_up(folder)
+        check_tensorflow()
         write_file(folder / RESERVE, bytes(RESERVE_BYTES))
         with _turn(folder, settings) as has_turn:
             info = _train(folder, settings, tell) if has_turn else None
@@ -90,8 +96,17 @@ def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], 
         end("stopped")
         on_event(TrainEvent("stopped", time.time()))
         return None
-    (folder / RESERVE).unlink(missing_ok=True)
+    for name in (CHECKPOINT, RESERVE, "stop"):
+        (folder / name).unlink(missing_ok=True)
     return info
+
+
+def _clear_up(folder: Path) -> None:
+    """Remove what a process left that was killed while it wrote."""
+    for leftover in [*folder.glob("checkpoint-*"), *folder.glob("export-*")]:
+        shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in folder.glob("*.partial-*"):
+        leftover.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -121,13 +136,13 @@ def _interrupted_by(stop: Path) -> Iterator[None]:
 
     def watch() -> None:
         while not over.wait(STOP_POLL):
-            if stop.exists():
-                over.wait(STOP_GRACE)
+            while stop.exists() and not over.wait(STOP_GRACE):  # once may be swallowed by a library
                 with deciding:
                     if not over.is_set():
                         _thread.interrupt_main()
-                return
 
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what is in the background without
     threading.Thread(target=watch, daemon=True).start()
     try:
         yield
@@ -142,13 +157,6 @@ def _train(folder: Path, settings: Settings, tell: Callable[[TrainEvent], None])
 
     stop = folder / "stop"
     config = runs.load_run(folder.name, settings).config
-    epochs = [event for event in runs.read_events(folder.name, settings) if event.kind == "epoch"]
-
-    def listen(event: TrainEvent) -> None:
-        if event.kind == "epoch":
-            epochs.append(event)
-        tell(event)
-
     with _interrupted_by(stop):
         report("Fetching the images")
         dataset = load_dataset(config.dataset, settings, lambda what, share: report(f"{what}: {share:.0%}"))
@@ -156,11 +164,14 @@ def _train(folder: Path, settings: Settings, tell: Callable[[TrainEvent], None])
         sample = Pictures(x_validation[:SAMPLE], y_validation[:SAMPLE], np.full(SAMPLE, -1)[: len(y_validation)])
         runs.save_pictures(folder, "sample", sample)
         report("Starting TensorFlow, which takes some seconds")
-        network = load_checkpoint(folder)
-        checkpoint = Checkpoint(network, tuple(epochs)) if network else None
-        trained = train(
-            config, dataset, listen, stop.exists, checkpoint, lambda network: save_checkpoint(network, folder)
-        )
+        checkpoint = load_checkpoint(folder)
+        epochs = list(checkpoint.epochs) if checkpoint else []
+
+        def keep(checkpoint: Checkpoint) -> None:
+            epochs[:] = checkpoint.epochs
+            save_checkpoint(checkpoint, folder)
+
+        trained = train(config, dataset, tell, stop.exists, checkpoint, keep)
         if stop.exists():
             return None
         report("Measuring it on the test images")
@@ -169,7 +180,6 @@ def _train(folder: Path, settings: Settings, tell: Callable[[TrainEvent], None])
     info = save_model(folder, config, trained.count_params(), epochs[-1].metrics, evaluation, calibration)
     message = f"{100 * info.test_accuracy:.2f} % of {len(dataset.y_test):,} test images"
     tell(dataclasses.replace(epochs[-1], kind="finished", time=time.time(), answers=(), message=message))
-    (folder / CHECKPOINT).unlink(missing_ok=True)
     return info
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 from typing import Any, get_args
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from digit_core.architectures import measure_network
 from digit_core.datasets import ADDITIONS, BASES, MNIST_URL, check_dataset, count_images, download_mnist, find_mnist
@@ -16,6 +17,8 @@ from pages._shared import duration, told_errors
 
 IMAGES = {"mnist": "MNIST", "synthetic": "Synthetic digits", "pen-digits": "Pen strokes", "feedback": "Feedback"}
 TUPLES = ("hidden_units", "filters", "kernel_sizes", "dense_units")
+FOR_ANN = ("hidden_units",)
+FOR_CNN = ("filters", "kernel_sizes", "convolutions", "padding", "global_pooling", "dense_units")
 KEPT: Any = {"persist_state": "session"}
 state = st.session_state
 
@@ -25,6 +28,8 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
 
     pace: how many times as long as estimated a training takes on this machine.
     """
+    if state.pop("fetched_mnist", False):
+        state.base = "mnist"
     if "preset" not in state:
         fill(CONFIGS["cnn", "quick-look"], settings)
     st.segmented_control(
@@ -63,7 +68,7 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
         check_config(config)
         check_dataset(config.dataset, settings)
         parameters, _ = measure_network(config)
-        seconds = pace * estimate_seconds(config)
+        seconds = estimate_seconds(config, pace)
     except DigitError as error:
         st.error(str(error), icon=":material/error:")
         return None
@@ -86,8 +91,12 @@ def fill(config: TrainConfig, settings: Settings) -> None:
 
 
 def _follow_preset(settings: Settings) -> None:
+    """Take a preset's settings, and its images but for what the person chose: the base, strokes and feedback."""
     if state.preset:
-        fill(replace(CONFIGS[state.architecture, state.preset], seed=state.seed), settings)
+        preset = CONFIGS[state.architecture, state.preset]
+        own = [name for name in state.added if name not in ("synthetic", state.base)]
+        proposed = [name for name in preset.dataset.split("+")[1:] if name != state.base]
+        fill(replace(preset, dataset="+".join([state.base, *proposed, *own]), seed=state.seed), settings)
 
 
 def _tidy_added() -> None:
@@ -109,9 +118,14 @@ def _offer_mnist(settings: Settings) -> None:
     if st.button("Download MNIST (11 MB)", icon=":material/download:", key="download_mnist"):
         bar = st.progress(0.0, "Downloading MNIST")
         with told_errors():
-            download_mnist(settings, lambda share: bar.progress(share, f"Downloading MNIST: {share:.0%}") and None)
+            download_mnist(settings, lambda share: _show_share(bar, share))
+            state.fetched_mnist = True
             st.rerun()
         bar.empty()
+
+
+def _show_share(bar: DeltaGenerator, share: float) -> None:
+    bar.progress(share, f"Downloading MNIST: {share:.0%}")
 
 
 def _ask_network() -> None:
@@ -156,7 +170,8 @@ def _ask_learning() -> None:
 
 
 def _to_config() -> TrainConfig:
-    values = {name: state[name] for name in asdict(TrainConfig()) if name in state}
+    unread = FOR_CNN if state.architecture == "ann" else FOR_ANN
+    values = {name: state[name] for name in asdict(TrainConfig()) if name in state and name not in unread}
     numbers = {name: _read_numbers(name, values[name]) for name in TUPLES if name in values}
     return TrainConfig(**values | numbers, dataset="+".join([state.base, *state.added]))
 

@@ -8,8 +8,9 @@ import streamlit as st
 
 from digit_core import runs
 from digit_core.charts import chart_confusion, chart_training, tabulate_training
+from digit_core.diary import STEPS, read_events
 from digit_core.errors import DigitError
-from digit_core.model_store import load_default, load_evaluation, load_info, save_default
+from digit_core.model_store import load_default, load_evaluation, load_info, model_folder, save_default
 from digit_core.settings import Settings, read_settings
 from digit_core.types import Run, TrainEvent
 from pages._form import fill
@@ -22,8 +23,8 @@ state = st.session_state
 
 def show_run(run: Run, ghost: str | None, settings: Settings) -> None:
     """Status, progress, curves, pictures and what can be done with one run; ghost: a run to compare with."""
-    events = runs.read_events(run.run_id, settings)
-    steps = [event for event in events if event.kind in runs.STEPS]
+    events = read_events(model_folder(run.run_id, settings))
+    steps = [event for event in events if event.kind in STEPS]
     st.subheader(f"{run.run_id}: {run.status}", anchor=False)
     _show_status(run, events, settings)
     with st.container(horizontal=True, key="run_actions"):
@@ -36,7 +37,7 @@ def show_run(run: Run, ghost: str | None, settings: Settings) -> None:
             column.vega_lite_chart(*chart, key=f"{metric}_{run.run_id}", alt=f"{metric} over the epochs")
     answers = next((event.answers for event in reversed(steps) if event.answers), None)
     sample = runs.load_pictures(run.run_id, "sample", settings)
-    if answers and sample is not None and run.status != "finished":
+    if answers and sample is not None and len(sample.images) == len(answers) and run.status != "finished":
         right = sum(said == true for said, true in zip(answers, sample.y_true.tolist(), strict=True))
         st.markdown(f"**Validation digits, as it reads them now**: {right} of {len(answers)} right")
         show_pictures(sample, answers, "sample")
@@ -51,14 +52,8 @@ def _show_status(run: Run, events: list[TrainEvent], settings: Settings) -> None
     if run.status in runs.ACTIVE and runs.is_stopping(run.run_id, settings):
         st.info("Stopping…", icon=":material/hourglass:")
     elif run.status == "queued":
-        queue = runs.find_queue(settings)
-        place = queue.index(run.run_id) + 1 if run.run_id in queue else 1
-        at_a_time = "one run trains" if settings.parallel_runs == 1 else f"{settings.parallel_runs} runs train"
-        st.info(
-            f"Waiting for its turn: place {place} of {max(place, len(queue))}, {at_a_time} at a time.",
-            icon=":material/hourglass:",
-        )
-    elif run.status == "running" and last.kind in runs.STEPS:
+        _show_place(run, settings)
+    elif run.status == "running" and last.kind in STEPS:
         batches, epochs = last.batches_per_epoch, run.config.epochs
         share = (last.epoch - 1 + last.batch / batches) / epochs
         if run.config.time_budget_s:
@@ -67,16 +62,29 @@ def _show_status(run: Run, events: list[TrainEvent], settings: Settings) -> None
         st.progress(min(share, 1.0), f"Epoch {last.epoch} of {epochs}, batch {last.batch:,} of {batches:,}{left}")
     elif run.status == "running":
         waited = duration(max(0.0, time.time() - last.time))
-        st.progress(1.0 if done else 0.0, f"{last.message or 'Getting ready'} ({waited})")
+        st.progress(min(1.0, done / run.config.epochs), f"{last.message or 'Getting ready'} ({waited})")
     elif run.status == "finished":
         st.success(f"Finished: it reads {last.message}." if last.message else "Finished.", icon=":material/check:")
     elif run.status == "failed":
         st.error(f"Failed: {last.message} {resumable}", icon=":material/error:")
+        _show_log(run, settings)
     elif run.status == "lost":
         st.error(f"Its process ended without a word. {resumable}", icon=":material/error:")
         _show_log(run, settings)
     else:
         st.warning(f"Stopped before its end: it left no model. {resumable}", icon=":material/stop:")
+
+
+def _show_place(run: Run, settings: Settings) -> None:
+    queue = runs.find_queue(settings)
+    place = queue.index(run.run_id) + 1 if run.run_id in queue else 1
+    running = sum(other.status == "running" for other in runs.list_runs(settings))
+    many = settings.parallel_runs
+    if place + running <= many:
+        st.progress(0.0, "Starting its process")
+        return
+    words = f"place {place} of {max(place, len(queue))}, {many} {'run trains' if many == 1 else 'runs train'} at a time"
+    st.info(f"Waiting for its turn: {words}.", icon=":material/hourglass:")
 
 
 def _show_log(run: Run, settings: Settings) -> None:
@@ -128,7 +136,8 @@ def _resume(run: Run, settings: Settings) -> None:
 
 def _use(run: Run, settings: Settings) -> None:
     save_default(run.run_id, settings)
-    state.pop("readers", None)
+    for name in ("first_reader", "readers"):
+        state.pop(name, None)
     state.note = f"{run.run_id} reads now wherever no other model is named."
 
 
@@ -192,6 +201,6 @@ def _specs(ghost: str) -> dict[str, object]:
 def _tables(run_id: str, ghost: str | None) -> dict[str, pd.DataFrame]:
     """The charts' data; kept for a moment, so that many who watch one run cost little more than one."""
     settings = read_settings()
-    events = runs.read_events(run_id, settings)
-    earlier = runs.read_events(ghost, settings) if ghost else []
+    events = read_events(model_folder(run_id, settings))
+    earlier = read_events(model_folder(ghost, settings)) if ghost else []
     return {metric: tabulate_training(events, metric, earlier, ghost or "") for metric in METRICS}

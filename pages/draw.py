@@ -182,7 +182,7 @@ with left:
         )
 
 with right, told_errors():
-    chosen = [model_id for model_id in state.get("readers") or proposed if model_id in hashes]
+    chosen = [model_id for model_id in state.get("readers") or () if model_id in hashes] or proposed
     if not chosen:
         raise ModelUnavailable("There is no model that could read. Restore models/ann and models/cnn, or train one.")
     fingerprint = fingerprint_of(drawing) if drawing else None

@@ -6,7 +6,8 @@ import streamlit as st
 from digit_core import runs
 from digit_core.architectures import check_tensorflow
 from digit_core.charts import chart_runs
-from digit_core.model_store import list_models
+from digit_core.diary import read_events
+from digit_core.model_store import list_models, model_folder
 from digit_core.presets import measure_pace
 from digit_core.settings import read_settings
 from digit_core.types import Run, TrainConfig
@@ -30,7 +31,7 @@ def start(config: TrainConfig) -> None:
 
 def pick() -> None:
     """Watch the run that was chosen in the table."""
-    if rows := state[f"history_{len(history)}"]["selection"]["rows"]:
+    if rows := state[HISTORY]["selection"]["rows"]:
         state.watched_run = history[rows[0]].run_id
 
 
@@ -38,7 +39,7 @@ def restore(run_id: str) -> None:
     with told_errors():
         runs.restore_run(run_id, settings)
         state.watched_run = run_id
-    del state.deleted_run
+    state.pop("deleted_run", None)
 
 
 def find_ghost(run: Run) -> str | None:
@@ -70,7 +71,7 @@ def image_words(config: TrainConfig) -> str:
 def compare(chosen: list[Run]) -> None:
     """Curves of several runs laid over each other, and in what they differ."""
     st.subheader("Compared", anchor=False)
-    events = {run.run_id: runs.read_events(run.run_id, settings) for run in chosen}
+    events = {run.run_id: read_events(model_folder(run.run_id, settings)) for run in chosen}
     for column, metric in zip(st.columns(2), METRICS, strict=True):
         words = f"Validation {metric} of the chosen runs over the seconds of training"
         column.altair_chart(chart_runs(events, metric), key=f"compared_{metric}", alt=words)
@@ -79,17 +80,19 @@ def compare(chosen: list[Run]) -> None:
 
 
 st.title("Train a network")
-history, accuracies = [], {}
+history, accuracies, pace = [], {}, 1.0
 with told_errors():
     history = runs.list_runs(settings)
     accuracies = {info.model_id: info.test_accuracy for info in list_models(settings)}
+    pace = measure_pace(history)
+HISTORY = f"history_{hash(tuple(run.run_id for run in history))}"  # another list, another choice: it counts rows
 left, right = st.columns([1, 2], gap="large")
 with left:
     can_train = False
     with told_errors():
         check_tensorflow()
         can_train = True
-    config = ask_config(settings, measure_pace(history))
+    config = ask_config(settings, pace)
     st.button(
         "Train",
         type="primary",
@@ -104,7 +107,7 @@ with left:
 with right, told_errors():
     active = [run for run in history if run.status in runs.ACTIVE]
     watched = next((run for run in history if run.run_id == state.get("watched_run")), None)
-    watched = watched or (active or history or [None])[0]
+    watched = watched or next((run for run in active if run.status == "running"), (active or history or [None])[0])
 
     @st.fragment(run_every=REFRESH if watched and watched.status in runs.ACTIVE else None)
     def watch(run_id: str, ghost: str | None) -> None:
@@ -157,7 +160,7 @@ if history:
         },
         on_select=pick,
         selection_mode="multi-row",
-        key=f"history_{len(history)}",  # another list, another choice: it counts rows
+        key=HISTORY,
     )
     rows = [row for row in event["selection"]["rows"] if row < len(history)]
     if len(rows) > 1:

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 
 import cv2
@@ -6,7 +7,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from digit_core import cli
 from digit_core.cli import main
+from digit_core.presets import CONFIGS
 from digit_core.strokes import sketch
 
 
@@ -113,8 +116,31 @@ def test_drawings_without_labels_cannot_be_measured(tmp_path, handwriting):
     assert (result.exit_code, "has a label" in result.stderr) == (1, True)
 
 
-def test_a_run_is_given_a_new_id_or_resumed_not_both():
-    assert run("train", "--id", "mine", "--resume", "other").exit_code == 2
+@pytest.mark.parametrize("beside", [("--id", "mine"), ("--epochs", 9), ("--preset", "best"), ("--no-augment",)])
+def test_a_run_that_is_resumed_keeps_its_id_and_its_settings(beside):
+    result = run("train", "--resume", "other", *beside)
+    assert result.exit_code == 2
+    assert "Leave --id and settings out" in result.stderr
+
+
+def test_a_preset_is_taken_but_for_what_is_given_beside_it(monkeypatch):
+    created = []
+    monkeypatch.setattr(cli.runs, "create_run", lambda config, *rest: created.append(config) or "mine")
+    monkeypatch.setattr(cli, "execute_run", lambda *rest: None)
+    run("train", "--architecture", "ann", "--preset", "quick-look", "--dataset", "synthetic", "--epochs", 7)
+    assert created == [dataclasses.replace(CONFIGS["ann", "quick-look"], dataset="synthetic", epochs=7)]
+
+
+def test_an_unknown_data_set_is_told_before_anything_is_made():
+    result = run("train", "--dataset", "cifar")
+    assert result.exit_code == 1
+    assert "no data set 'cifar'" in result.stderr
+
+
+def test_a_run_that_is_not_there_is_not_resumed():
+    result = run("train", "--resume", "nobody")
+    assert result.exit_code == 1
+    assert "no run 'nobody'" in result.stderr
 
 
 def test_the_models_are_listed():

@@ -20,6 +20,7 @@ ORDER = [
     {"datasets"},
     {"training"},
     {"presets"},
+    {"diary"},
     {"runs"},
     {"worker"},
     {"cli"},

@@ -445,6 +445,7 @@ def started(monkeypatch):
 
 
 def test_the_settings_on_the_page_are_those_of_the_run(train, started, monkeypatch, tmp_path):
+    (tmp_path / "mnist.npz").touch()
     monkeypatch.setenv("DIGIT_LAB_MNIST", str(tmp_path / "mnist.npz"))
     train.segmented_control(key="base").set_value("mnist").run()
     train.button_group(key="added").set_value(["synthetic"])
@@ -507,6 +508,23 @@ def test_a_changed_preset_is_one_no_more(train):
     assert train.segmented_control(key="preset").value == "quick-look"
     train.number_input(key="epochs").set_value(9).run()
     assert train.segmented_control(key="preset").value is None
+
+
+def test_a_wrong_setting_of_the_other_network_is_in_nobodys_way(train, started):
+    train.segmented_control(key="architecture").set_value("ann").run()
+    train.text_input(key="hidden_units").set_value("many").run()
+    train.segmented_control(key="architecture").set_value("cnn").run()
+    press(train, "Train")
+    assert [config.architecture for config in started] == ["cnn"]
+
+
+def test_another_network_learns_from_the_same_images(train, started):
+    train.segmented_control(key="base").set_value("synthetic").run()
+    train.button_group(key="added").set_value(["feedback"]).run()
+    train.segmented_control(key="architecture").set_value("ann").run()
+    train.segmented_control(key="preset").set_value("best").run()
+    press(train, "Train")
+    assert [config.dataset for config in started] == ["synthetic+feedback"]
 
 
 @pytest.mark.parametrize(
@@ -578,10 +596,9 @@ def test_without_tensorflow_the_train_page_says_how_to_get_it(app, monkeypatch):
     assert app.button(key="train").disabled
 
 
-def test_a_run_waits_for_its_turn_and_can_be_stopped(train):
-    folder = read_settings().models
-    folder.mkdir()
-    with FileLock(folder / "turn-1.lock"):
+def test_a_run_waits_for_its_turn_and_can_be_stopped(train, keep_run):
+    busy = keep_run("cnn-busy", "queued", "started")
+    with FileLock(busy.parent / "turn-1.lock"), FileLock(busy / "run.lock"):
         press(train, "Train")
         assert "queued" in said(train)
         assert "Waiting for its turn" in said(train)
@@ -628,8 +645,10 @@ def test_a_run_whose_process_is_gone_is_shown_as_lost(app, keep_run):
 
 def test_a_queued_run_is_shown_as_waiting(app, keep_run):
     keep_run("cnn-wait", "queued", age=0.0)
-    app.switch_page("train.py").run()
-    assert "Waiting for its turn" in said(app)
+    app.session_state["watched_run"] = "cnn-wait"
+    with FileLock(keep_run("cnn-busy", "queued", "started") / "run.lock"):
+        app.switch_page("train.py").run()
+    assert "Waiting for its turn: place 1 of 1, 1 run trains at a time" in said(app)
 
 
 def test_a_run_that_starts_shows_that_it_gets_ready(app, keep_run):
@@ -690,7 +709,7 @@ def test_what_ended_early_is_resumed(app, keep_run, monkeypatch, end):
     assert "Resume goes on after epoch 1" in said(app)
     press(app, "Resume")
     assert "cnn-halt: queued" in said(app)
-    assert "place 1 of 1" in said(app)
+    assert "Starting its process" in said(app)
 
 
 def test_a_lost_run_shows_what_its_process_said_last(app, keep_run):
@@ -745,6 +764,22 @@ def test_a_finished_model_reads_where_no_other_is_named(app, trained):
     assert open_app().multiselect(key="readers").value == [trained, "cnn"]
 
 
+def test_a_model_that_everybody_uses_goes_before_the_one_tried_before(app, trained, keep_run):
+    app.session_state["first_reader"] = "ann"
+    app.switch_page("train.py").run()
+    press(app, "Use this model")
+    app.switch_page("draw.py").run()
+    assert app.multiselect(key="readers").value == [trained, "cnn"]
+
+
+def test_who_read_with_a_deleted_model_alone_reads_with_the_others(trained, handwriting):
+    app = open_app()
+    app.multiselect(key="readers").set_value([trained]).run()
+    runs.delete_run(trained, read_settings())
+    draw(app, handwriting[3])
+    assert [metric.label for metric in app.metric] == ["CNN reads", "ANN reads"]
+
+
 def test_a_finished_run_shows_its_figures(app, trained):
     app.switch_page("train.py").run()
     assert {metric.label for metric in app.metric} == {"Test accuracy", "Test loss", "Parameters", "Size"}
@@ -760,7 +795,9 @@ def test_a_damaged_model_is_told_where_its_run_is_shown(app, trained):
 def test_several_runs_are_laid_over_each_other(app, keep_run):
     for run_id in ("cnn-a", "cnn-b"):
         keep_run(run_id, "queued", "started", "epoch", "stopped")
-    app.session_state["history_2"] = {"selection": {"rows": [0, 1], "columns": [], "cells": []}}
+    app.session_state[f"history_{hash(('cnn-b', 'cnn-a'))}"] = {
+        "selection": {"rows": [0, 1], "columns": [], "cells": []}
+    }
     app.switch_page("train.py").run()
     assert "Compared" in [header.value for header in app.subheader]
     assert charts(app) == 4

@@ -1,6 +1,7 @@
 """Runs as folders: what they hold, what their diaries tell, who is next."""
 
 import dataclasses
+import io
 import json
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from filelock import FileLock
 
 from digit_core import runs
+from digit_core.diary import STEPS, append_event
 from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed
 from digit_core.model_store import to_json
 from digit_core.settings import read_settings, to_environ
@@ -38,7 +40,7 @@ def diary(settings, run_id, *kinds, age=60):
         (folder / "config.json").write_bytes(to_json(CONFIG))
     for place, kind in enumerate(kinds):
         event = TrainEvent(kind, time.time() - age, 1, 1 + place, 10, {"loss": 1.0}, elapsed_s=float(place))
-        runs.append_event(folder, event if kind in runs.STEPS else TrainEvent(kind, event.time))
+        append_event(folder, event if kind in STEPS else TrainEvent(kind, event.time))
     return folder
 
 
@@ -182,42 +184,6 @@ def test_what_is_over_or_under_way_is_not_resumed(settings, quiet):
     assert quiet == []
 
 
-@pytest.mark.parametrize(
-    "line", ["[]", '{"kind": "batch", "time": 1}', '{"kind": "started", "time": "noon"}', "\0", '{"k']
-)
-def test_a_damaged_line_is_left_out(settings, line):
-    run_id = runs.create_run(CONFIG, settings)
-    with (settings.models / run_id / "events.jsonl").open("a") as file:
-        file.write(line + "\n")
-    assert [event.kind for event in runs.read_events(run_id, settings)] == ["queued"]
-    assert runs.load_run(run_id, settings).status == "queued"
-
-
-def test_a_stretch_that_was_done_again_is_told_once(settings):
-    folder = diary(settings, "mine", "queued", "started")
-    for epoch, batch in ((1, 5), (1, 10), (2, 3), (2, 7)):
-        runs.append_event(folder, TrainEvent("batch", time.time(), epoch, batch, 10, {"loss": 1.0}))
-    diary(settings, "mine", "queued", "started")
-    for batch in (2, 4):
-        runs.append_event(folder, TrainEvent("batch", time.time(), 2, batch, 10, {"loss": 2.0}))
-    steps = [event for event in runs.read_events("mine", settings) if event.kind == "batch"]
-    assert [(event.epoch, event.batch) for event in steps] == [(1, 5), (1, 10), (2, 2), (2, 4)]
-    assert [event.metrics["loss"] for event in steps] == [1.0, 1.0, 2.0, 2.0]
-
-
-def test_of_a_very_long_diary_the_epochs_and_the_end_are_kept(settings):
-    folder = diary(settings, "mine", "queued", "started")
-    for epoch in range(1, 6):
-        for batch in range(1, 1001):
-            runs.append_event(folder, TrainEvent("batch", time.time(), epoch, batch, 1000, {"loss": 1.0}))
-        runs.append_event(folder, TrainEvent("epoch", time.time(), epoch, 1000, 1000, {"loss": 1.0}))
-    runs.append_event(folder, TrainEvent("batch", time.time(), 6, 17, 1000, {"loss": 1.0}))
-    events = runs.read_events("mine", settings)
-    assert len(events) < runs.MAX_BATCH_EVENTS + 20
-    assert [event.epoch for event in events if event.kind == "epoch"] == [1, 2, 3, 4, 5]
-    assert (events[-1].epoch, events[-1].batch) == (6, 17)
-
-
 def test_a_folder_that_is_no_run_is_left_out_of_the_list(settings):
     run_id = runs.create_run(CONFIG, settings)
     (settings.models / "odd").mkdir()
@@ -281,7 +247,24 @@ def test_pictures_come_back_as_they_were(settings):
     assert (read.y_true.tolist(), read.y_pred.tolist()) == ([1, 2, 3], [1, 2, 8])
 
 
-@pytest.mark.parametrize("content", [None, b"", b"nonsense", b"PK\x03\x04"])
+def packed(**changes):
+    arrays = {"images": np.zeros((2, 28, 28), np.uint8), "y_true": np.array([1, 2]), "y_pred": np.array([1, 2])}
+    file = io.BytesIO()
+    np.savez(file, **arrays | changes)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(None, b"", b"nonsense", b"PK\x03\x04"),
+        packed(images=np.zeros((2, 28, 28))),
+        packed(images=np.uint8(3)),
+        packed(y_true=np.array([1])),
+        packed(y_pred=np.array(["a", "b"])),
+        packed(images=np.zeros((2000, 28, 28), np.uint8)),
+    ],
+)
 def test_pictures_that_cannot_be_read_are_none(settings, content):
     folder = diary(settings, "mine", "queued")
     if content is not None:
@@ -289,10 +272,40 @@ def test_pictures_that_cannot_be_read_are_none(settings, content):
     assert runs.load_pictures("mine", "sample", settings) is None
 
 
-def test_an_event_keeps_its_values_through_the_diary(settings):
-    folder = diary(settings, "mine", "queued")
-    event = TrainEvent("batch", 5.0, 1, 2, 10, {"loss": 0.0, "accuracy": 1.0}, 3.5, 0.0, (1, 2, 3), "words")
-    runs.append_event(folder, event)
-    read = runs.read_events("mine", settings)[-1]
-    assert read == event
-    assert json.loads((folder / "events.jsonl").read_text().splitlines()[-1])["kind"] == "batch"
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": "3"},
+        {"epochs": True},
+        {"epochs": 2.5},
+        {"filters": 5},
+        {"filters": [1] * 7},
+        {"filters": ["many"]},
+        {"kernel_sizes": []},
+        {"dataset": None},
+        {"dataset": "cifar"},
+        {"batch_norm": "no"},
+        {"dropout": 5},
+        {"learning_rate": "fast"},
+        {"validation_fraction": 100},
+        {"unheard_of": 1},
+    ],
+)
+def test_settings_that_were_tampered_with_are_told_and_hide_no_other_run(settings, change):
+    folder = diary(settings, "mine", "queued", "stopped")
+    diary(settings, "other", "queued", "stopped")
+    values = json.loads((folder / "config.json").read_text()) | {"architecture": "cnn"} | change
+    (folder / "config.json").write_text(json.dumps(values))
+    with pytest.raises(ModelUnavailable, match="The settings of run 'mine' cannot be read"):
+        runs.load_run("mine", settings)
+    assert [run.run_id for run in runs.list_runs(settings)] == ["other"]
+
+
+def test_a_clock_that_was_set_back_keeps_no_dead_run_waiting(settings):
+    diary(settings, "mine", "queued", age=-3600)
+    assert runs.load_run("mine", settings).status == "lost"
+
+
+def test_the_seconds_of_training_are_those_of_the_last_step(settings):
+    diary(settings, "mine", "queued", "started", "batch", "batch", "started", "stopped")
+    assert runs.load_run("mine", settings).elapsed_s == 3

@@ -8,9 +8,9 @@ import pytest
 
 from digit_core.architectures import build_network, import_keras, measure_network
 from digit_core.datasets import load_synthetic
-from digit_core.errors import InvalidConfig, ModelUnavailable
+from digit_core.errors import DataUnavailable, InvalidConfig, ModelUnavailable
 from digit_core.model_store import load_checkpoint, save_checkpoint
-from digit_core.training import SAMPLE, Checkpoint, check_config, learning_rate, split_validation, train
+from digit_core.training import SAMPLE, check_config, learning_rate, split_validation, train
 from digit_core.types import TrainConfig
 
 # Keras 3.15 saves its variables in a way that NumPy 2.4 will forbid.
@@ -50,8 +50,8 @@ def weights_of(network):
         ({"epochs": 0}, "number of epochs is 0. Choose a value from 1 to 1000"),
         ({"learning_rate": float("nan")}, "learning rate is nan"),
         ({"batch_size": 0}, "batch size"),
-        ({"hidden_units": ()}, "hidden layers"),
-        ({"hidden_units": (0,)}, "hidden units"),
+        ({"architecture": "ann", "hidden_units": ()}, "hidden layers"),
+        ({"architecture": "ann", "hidden_units": (0,)}, "hidden units"),
         ({"filters": (9999,)}, "filters"),
         ({"filters": (8, 8, 8), "kernel_sizes": (3, 3)}, "2 kernel sizes for 3 blocks"),
         ({"kernel_sizes": (11,)}, "kernel size is 11"),
@@ -69,6 +69,11 @@ def weights_of(network):
 def test_a_setting_outside_its_range_is_told(change, sentence):
     with pytest.raises(InvalidConfig, match=sentence):
         check_config(dataclasses.replace(TrainConfig(), **change))
+
+
+def test_what_the_architecture_does_not_read_is_not_checked():
+    check_config(TrainConfig("ann", filters=(9999,), kernel_sizes=(3, 3)))
+    check_config(TrainConfig("cnn", hidden_units=()))
 
 
 def test_the_default_settings_are_in_range():
@@ -121,22 +126,51 @@ def test_the_answers_are_those_on_the_first_validation_images(dataset):
     assert np.mean(np.array(events[-1].answers) == expected) > 0.8  # half precision may answer otherwise on a border
 
 
+def break_off_in_second_epoch(config, dataset, folder):
+    """Train until the second epoch, as if killed there, and return what the folder keeps."""
+    events = []
+
+    def save_first(checkpoint):
+        if len(checkpoint.epochs) == 1:
+            save_checkpoint(checkpoint, folder)
+
+    train(config, dataset, events.append, lambda: events[-1:] != [] and events[-1].epoch == 2, on_epoch=save_first)
+    return load_checkpoint(folder)
+
+
 @pytest.mark.parametrize("config", [ANN, CNN], ids=["ann", "cnn"])
 def test_going_on_from_a_checkpoint_ends_in_the_same_network(dataset, config, tmp_path):
     unbroken = train(config, dataset, lambda event: None, never)
-    events = []
-
-    def save_first(network):
-        if len([event for event in events if event.kind == "epoch"]) == 1:
-            save_checkpoint(network, tmp_path)
-
-    train(config, dataset, events.append, lambda: events[-1:] != [] and events[-1].epoch == 2, on_epoch=save_first)
-    checkpoint = Checkpoint(load_checkpoint(tmp_path), [event for event in events if event.kind == "epoch"])
+    checkpoint = break_off_in_second_epoch(config, dataset, tmp_path)
     later = []
     resumed = train(config, dataset, later.append, never, checkpoint)
     assert later[0].epoch == 2
     assert later[0].elapsed_s > checkpoint.epochs[0].elapsed_s
     np.testing.assert_allclose(weights_of(resumed), weights_of(unbroken), atol=1e-6)
+
+
+def test_a_checkpoint_does_not_go_on_with_other_images(dataset, tmp_path):
+    checkpoint = break_off_in_second_epoch(ANN, dataset, tmp_path)
+    with pytest.raises(DataUnavailable, match=r"not those that this run began with\. Start a new run"):
+        train(ANN, dataclasses.replace(dataset, sha256="other"), lambda event: None, never, checkpoint)
+
+
+def test_a_training_whose_time_is_used_up_does_not_go_on(dataset, tmp_path):
+    kept = []
+    short = dataclasses.replace(ANN, epochs=1000, time_budget_s=1.0)
+    done = train(short, dataset, lambda event: None, never, on_epoch=kept.append)
+    save_checkpoint(kept[-1], tmp_path)
+    later = []
+    again = train(short, dataset, later.append, never, load_checkpoint(tmp_path))
+    assert later == []
+    np.testing.assert_array_equal(weights_of(again), weights_of(done))
+
+
+def test_a_loss_that_grows_beyond_all_numbers_is_told(dataset, tmp_path):
+    checkpoint = break_off_in_second_epoch(ANN, dataset, tmp_path)
+    checkpoint.network.set_weights([np.full_like(weight, np.nan) for weight in checkpoint.network.get_weights()])
+    with pytest.raises(InvalidConfig, match=r"learning rate of 0\.003 is too high\. Choose a smaller one"):
+        train(ANN, dataset, lambda event: None, never, checkpoint)
 
 
 def test_a_damaged_checkpoint_is_told(tmp_path):
@@ -154,7 +188,13 @@ def test_a_stop_ends_the_training_in_mid_epoch(dataset):
 def test_a_time_budget_ends_the_training_with_its_learning_rate_run_down(dataset):
     events, rates = [], []
     config = dataclasses.replace(ANN, epochs=1000, time_budget_s=4.0)
-    train(config, dataset, events.append, never, on_epoch=lambda n: rates.append(float(n.optimizer.learning_rate)))
+    train(
+        config,
+        dataset,
+        events.append,
+        never,
+        on_epoch=lambda at: rates.append(float(at.network.optimizer.learning_rate)),
+    )
     assert events[-1].kind == "epoch" and events[-1].epoch < 1000
     assert rates[-1] < 0.2 * config.learning_rate
     assert events[-1].eta_s == 0

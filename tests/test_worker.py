@@ -1,6 +1,7 @@
 """The process of a run: its turn, its end, and what a kill leaves."""
 
 import dataclasses
+import importlib.util
 import os
 import signal
 import subprocess
@@ -17,7 +18,8 @@ from filelock import FileLock
 
 from digit_core import runs, worker
 from digit_core.datasets import load_synthetic
-from digit_core.errors import DataUnavailable, ModelUnavailable, StorageFailed
+from digit_core.diary import append_event, read_events
+from digit_core.errors import DataUnavailable, ModelUnavailable, StorageFailed, TrainingUnavailable
 from digit_core.model_store import list_models
 from digit_core.settings import ROOT, read_settings
 from digit_core.types import TrainConfig, TrainEvent
@@ -41,16 +43,16 @@ def wait_until(condition, seconds=120.0):
 
 
 def kinds(settings, run_id):
-    return [event.kind for event in runs.read_events(run_id, settings)]
+    return [event.kind for event in read_events(settings.models / run_id)]
 
 
 def status(settings, run_id):
     return runs.load_run(run_id, settings).status
 
 
-def work(run_id, **variables):
+def work(run_id, *flags, **variables):
     """Start a run's process, as `start_run` does, but as a child that can be killed."""
-    command = [sys.executable, "-m", "digit_core", "train", "--resume", run_id]
+    command = [sys.executable, "-m", "digit_core", "train", "--resume", run_id, *flags]
     silence = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return subprocess.Popen(command, cwd=ROOT, env=os.environ | variables, **silence)
 
@@ -86,11 +88,16 @@ def test_a_run_trains_in_a_process_of_its_own_and_its_model_serves(settings):
     }
 
 
-def test_a_run_that_is_over_does_not_start_again(settings, keep_run):
-    keep_run("done", "queued", "started", "finished")
-    for run_id in ("done", "ann"):
-        with pytest.raises(ModelUnavailable, match=r"has finished\. Start a new one"):
-            execute_run(run_id, settings, lambda event: None)
+@pytest.mark.parametrize("end", ["finished", "stopped", "failed", "batch"])
+def test_a_run_that_does_not_wait_is_not_executed(settings, keep_run, end):
+    keep_run("mine", "queued", "started", end)
+    with pytest.raises(ModelUnavailable, match="it does not wait for its turn"):
+        execute_run("mine", settings, lambda event: None)
+
+
+def test_a_starter_is_not_trained_over(settings):
+    with pytest.raises(ModelUnavailable, match="ann is finished"):
+        execute_run("ann", settings, lambda event: None)
 
 
 def test_a_run_under_way_is_not_started_twice(settings, monkeypatch):
@@ -115,7 +122,7 @@ def test_runs_take_turns_in_the_order_of_arrival(settings, monkeypatch):
     order = []
 
     def train(folder, settings, tell):
-        runs.append_event(folder, TrainEvent("started", time.time()))
+        append_event(folder, TrainEvent("started", time.time()))
         order.append(f"{folder.name} begins")
         time.sleep(1)
         order.append(f"{folder.name} ends")
@@ -135,7 +142,7 @@ def test_as_many_runs_train_at_a_time_as_the_setting_says(settings, monkeypatch)
     together = threading.Barrier(2, timeout=30)
 
     def train(folder, settings, tell):
-        runs.append_event(folder, TrainEvent("started", time.time()))
+        append_event(folder, TrainEvent("started", time.time()))
         together.wait()
 
     monkeypatch.setattr(worker, "_train", train)
@@ -166,11 +173,30 @@ def test_a_stopped_download_stops_the_run(settings, monkeypatch):
 
 
 def test_a_failure_is_kept_in_the_diary_and_told(settings):
-    run_id = runs.create_run(dataclasses.replace(CONFIG, dataset="cifar"), settings)
+    run_id = runs.create_run(dataclasses.replace(CONFIG, dataset="synthetic+feedback"), settings)
     with pytest.raises(DataUnavailable):
         execute_run(run_id, settings, lambda event: None)
     assert status(settings, run_id) == "failed"
-    assert "cifar" in runs.read_events(run_id, settings)[-1].message
+    assert "Nobody has said yet" in read_events(settings.models / run_id)[-1].message
+
+
+def test_without_tensorflow_a_run_fails_at_once_with_a_sentence(settings, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    run_id = runs.create_run(CONFIG, settings)
+    with pytest.raises(TrainingUnavailable):
+        execute_run(run_id, settings, lambda event: None)
+    assert "Training needs TensorFlow" in read_events(settings.models / run_id)[-1].message
+
+
+def test_what_a_killed_process_left_is_cleared_up(settings, monkeypatch):
+    run_id = runs.create_run(CONFIG, settings)
+    folder = settings.models / run_id
+    for name in ("checkpoint-abc", "export-abc"):
+        (folder / name).mkdir()
+    (folder / "metadata.json.partial-17").touch()
+    monkeypatch.setattr(worker, "_train", lambda *rest: None)
+    execute_run(run_id, settings, lambda event: None)
+    assert {path.name for path in folder.iterdir()} == {"config.json", "events.jsonl", "run.lock"}
 
 
 def test_a_fault_in_the_program_is_kept_and_not_swallowed(settings, monkeypatch):
@@ -178,7 +204,7 @@ def test_a_fault_in_the_program_is_kept_and_not_swallowed(settings, monkeypatch)
     monkeypatch.setattr(worker, "load_dataset", lambda *rest: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         execute_run(run_id, settings, lambda event: None)
-    assert "A fault in the program: ZeroDivisionError" in runs.read_events(run_id, settings)[-1].message
+    assert "A fault in the program: ZeroDivisionError" in read_events(settings.models / run_id)[-1].message
 
 
 def test_a_reader_that_goes_away_stops_the_run(settings):
@@ -202,20 +228,20 @@ def test_a_disk_that_takes_no_picture_is_told_and_kept(settings, monkeypatch):
     monkeypatch.setattr(runs, "save_pictures", full)
     with pytest.raises(StorageFailed):
         execute_run(run_id, settings, lambda event: None)
-    assert runs.read_events(run_id, settings)[-1].message == "The disk is full."
+    assert read_events(settings.models / run_id)[-1].message == "The disk is full."
     assert not (settings.models / run_id / worker.RESERVE).exists()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("when", ["Drawing digits", "Starting TensorFlow", "batch"])
+@pytest.mark.parametrize("when", ["Drawing digits", "Starting TensorFlow", "batch", "Measuring"])
 def test_a_stop_is_obeyed_within_a_second(settings, when):
-    run_id = runs.start_run(LONG, settings)
+    run_id = runs.start_run(CONFIG if when == "Measuring" else LONG, settings)
     wait_until(
         lambda: any(
-            when == event.kind or event.message.startswith(when) for event in runs.read_events(run_id, settings)
+            when == event.kind or event.message.startswith(when) for event in read_events(settings.models / run_id)
         )
     )
-    time.sleep(0.5)
+    time.sleep(0.0 if when == "Measuring" else 0.5)
     asked = time.time()
     runs.stop_run(run_id, settings)
     wait_until(lambda: status(settings, run_id) == "stopped", 20)
@@ -231,9 +257,9 @@ def test_a_killed_run_goes_on_to_the_weights_of_an_unbroken_one(settings, archit
     for run_id in ("unbroken", "killed"):
         runs.create_run(config, settings, run_id)
         folders[run_id] = settings.models / run_id
-    assert work("unbroken", **ONE_THREAD).wait(300) == 0
-    process = work("killed", **ONE_THREAD)
-    wait_until(lambda: [(e.epoch, e.batch > 20) for e in runs.read_events("killed", settings)][-1] == (3, True))
+    assert work("unbroken", "--queued", **ONE_THREAD).wait(300) == 0
+    process = work("killed", "--queued", **ONE_THREAD)
+    wait_until(lambda: [(e.epoch, e.batch > 20) for e in read_events(settings.models / "killed")][-1] == (3, True))
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert status(settings, "killed") == "lost"
@@ -243,14 +269,14 @@ def test_a_killed_run_goes_on_to_the_weights_of_an_unbroken_one(settings, archit
     assert expected.keys() == resumed.keys()
     for name, values in expected.items():
         np.testing.assert_allclose(resumed[name], values, atol=1e-6, err_msg=name)
-    epochs = [event.epoch for event in runs.read_events("killed", settings) if event.kind == "epoch"]
+    epochs = [event.epoch for event in read_events(settings.models / "killed") if event.kind == "epoch"]
     assert epochs == [1, 2, 3, 4]
 
 
 @pytest.mark.slow
 def test_a_killed_process_leaves_a_lost_run_and_the_next_one_takes_its_turn(settings):
     run_id = runs.create_run(LONG, settings)
-    process = work(run_id)
+    process = work(run_id, "--queued")
     wait_until(lambda: "batch" in kinds(settings, run_id))
     process.kill()
     process.wait()
@@ -266,7 +292,7 @@ def test_a_disk_that_fills_up_in_mid_run_is_told_in_a_sentence(settings):
     run_id = runs.create_run(LONG, settings)
     folder = settings.models / run_id
     process = subprocess.Popen(
-        [sys.executable, "-m", "digit_core", "train", "--resume", run_id],
+        [sys.executable, "-m", "digit_core", "train", "--resume", run_id, "--queued"],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

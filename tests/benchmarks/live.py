@@ -27,8 +27,8 @@ INPUTS = {
     "Draw": ".st-key-canvas canvas.upper-canvas",
 }
 DRAWN = """() => {
-    const chart = document.querySelector('[data-testid="stVegaLiteChart"] canvas');
-    return chart ? chart.toDataURL().length : 0;
+    const chart = document.querySelector('[data-testid="stVegaLiteChart"] :is(canvas, svg.marks)');
+    return chart ? (chart.toDataURL?.() ?? chart.outerHTML) : "";
 }"""
 NOTE_UPDATES = """() => {
     window.updates = [];
@@ -49,8 +49,9 @@ def open_page(browser: Any, address: str) -> Page:
 
 def train(page: Page, epochs: int) -> None:
     """Choose the quick look with so many epochs, and press Train."""
-    page.get_by_text("Learning", exact=True).click()
     field = page.get_by_label("Epochs", exact=True)
+    if not field.is_visible():
+        page.get_by_text("Learning", exact=True).click()
     field.fill(str(epochs))
     field.press("Enter")
     page.wait_for_timeout(1000)
@@ -60,9 +61,9 @@ def train(page: Page, epochs: int) -> None:
 def seconds_until_moved(page: Page) -> float:
     """From now until the first chart shows something else than when it came."""
     start = time.monotonic()
-    page.wait_for_function(f"({DRAWN})() > 0", polling=50)
-    first = page.evaluate(DRAWN)
-    page.wait_for_function(f"({DRAWN})() !== {first}", polling=50)
+    page.wait_for_function(f"({DRAWN})() !== ''", polling=50)
+    page.evaluate(f"() => {{ window.first = ({DRAWN})(); }}")
+    page.wait_for_function(f"({DRAWN})() !== window.first", polling=50)
     return time.monotonic() - start
 
 

@@ -9,6 +9,7 @@ from conftest import run_server
 from visitor import Visitor, expect
 
 from digit_core import runs
+from digit_core.diary import read_events
 
 pytestmark = pytest.mark.slow
 
@@ -90,7 +91,7 @@ def test_training_outlives_a_killed_server(visit, isolate, tmp_path: Path):
     (run,) = runs.list_runs(server.settings)
 
     def told() -> Any:
-        return runs.read_events(run.run_id, server.settings)[-1].time
+        return read_events(server.settings.models / run.run_id)[-1].time
 
     before = told()
     with run_server(tmp_path, variables) as server:

@@ -1,0 +1,106 @@
+"""A run's diary: `events.jsonl`, append-only, a TrainEvent a line."""
+
+import contextlib
+import json
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, get_args
+
+from digit_core.model_store import storing
+from digit_core.types import EventKind, TrainEvent
+
+DIARY = "events.jsonl"
+STEPS = ("batch", "epoch")
+BATCH, EPOCH = (f'{{"kind": "{kind}"'.encode() for kind in STEPS)  # how their lines begin
+DEFAULTS = {name: value for name, value in vars(TrainEvent("queued", 0.0)).items() if name not in ("kind", "time")}
+LATEST = 1e11  # seconds since 1970 that a date can hold
+MAX_BATCH_EVENTS = 600  # read of one diary: more than a chart has pixels to show
+
+
+def append_event(folder: Path, event: TrainEvent) -> None:
+    """Write an event at the end of a run's diary. Raises StorageFailed."""
+    told = {name: value for name, value in vars(event).items() if value != DEFAULTS.get(name)}
+    line = json.dumps(told).encode() + b"\n"
+    with storing(folder), (folder / DIARY).open("ab+") as diary:
+        if diary.seek(0, 2) and diary.seek(-1, 2) and diary.read() != b"\n":
+            line = b"\n" + line  # a process or a disk came to its end in mid-line
+        diary.write(line)
+
+
+def read_events(folder: Path) -> list[TrainEvent]:
+    """Read a diary: of very many batch events only some, and of a stretch that was done again the last time.
+
+    A line that was cut short or damaged is left out.
+    """
+    lines = _read_lines(folder)
+    batches = [number for number, line in enumerate(lines) if line.startswith(BATCH)]
+    left_out = set(batches) - set(batches[:: 1 + len(batches) // MAX_BATCH_EVENTS]) - set(batches[-1:])
+    events: list[TrainEvent] = []
+    resumed = False
+    for event in _parse([line for number, line in enumerate(lines) if number not in left_out]):
+        if resumed and event.kind in STEPS:
+            here = (event.epoch, event.batch)
+            events = [each for each in events if each.kind not in STEPS or (each.epoch, each.batch) < here]
+        resumed = event.kind == "queued" or (resumed and event.kind not in STEPS)
+        events.append(event)
+    return events
+
+
+def read_changes(folder: Path) -> Sequence[TrainEvent]:
+    """Read a diary without its batches and epochs, but for the last of them."""
+    try:
+        state = (folder / DIARY).stat()
+    except OSError:
+        return ()
+    return _parse_changes(folder, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=1000)
+def _parse_changes(folder: Path, modified: int, size: int) -> Sequence[TrainEvent]:
+    """Read the diary that has this time and size: most are of runs that are over, and change no more."""
+    lines = _read_lines(folder)
+    steps = [number for number, line in enumerate(lines) if line.startswith((BATCH, EPOCH))]
+    left_out = set(steps[:-2])  # the last may be cut short
+    return tuple(_parse([line for number, line in enumerate(lines) if number not in left_out]))
+
+
+def _read_lines(folder: Path) -> list[bytes]:
+    try:
+        return (folder / DIARY).read_bytes().splitlines()
+    except OSError:
+        return []
+
+
+def _parse(lines: list[bytes]) -> list[TrainEvent]:
+    events = []
+    for line in lines:
+        with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):  # cut short, or damaged
+            values = json.loads(line)
+            event = TrainEvent(**values | {"answers": tuple(values.get("answers", ()))})
+            if _is_sound(event):
+                events.append(event)
+    return events
+
+
+def _is_sound(event: TrainEvent) -> bool:
+    """Whether every value is of its kind and in its range, whoever wrote the line."""
+
+    def is_number(value: Any) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+    first = 1 if event.kind in STEPS else 0
+    return (
+        event.kind in get_args(EventKind)
+        and is_number(event.time)
+        and 0 < event.time < LATEST
+        and all(isinstance(count, int) for count in (event.epoch, event.batch, event.batches_per_epoch))
+        and min(event.epoch, event.batch, event.batches_per_epoch) >= first
+        and isinstance(event.metrics, dict)
+        and all(is_number(value) for value in event.metrics.values())
+        and is_number(event.elapsed_s)
+        and (event.eta_s is None or is_number(event.eta_s))
+        and all(isinstance(answer, int) and 0 <= answer <= 9 for answer in event.answers)
+        and isinstance(event.message, str)
+    )
