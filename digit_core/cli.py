@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ from digit_core.settings import Settings, read_settings
 from digit_core.types import TrainConfig, TrainEvent
 from digit_core.worker import execute_run
 
+NICENESS = 10  # of a run that the dashboard started: those who draw there go first
 CHUNK = 256  # drawings classified at once
 SETTINGS_HELP = {
     "architecture": "ann: dense, cnn: convolutional.",
@@ -128,6 +130,8 @@ def train(
         raise click.UsageError("--resume goes on with a run that has an id and settings. Leave --id and settings out.")
     if not queued:
         check_tensorflow()
+    elif hasattr(os, "nice"):
+        os.nice(NICENESS)
     if resume is None:
         config = TrainConfig(**values)
         if preset:

@@ -56,22 +56,21 @@ def load_dataset(name: str, settings: Settings, on_progress: Progress = lambda w
     it is done. Raises DataUnavailable when there is none of that name, or something is out of reach.
     """
     base_name, *added = check_dataset(name, settings)
-    if base_name == "mnist":
-        base = load_mnist(settings, on_progress=lambda share: on_progress("Downloading MNIST", share))
-    else:
-        base = load_synthetic(on_progress=lambda share: on_progress("Drawing digits", share))
+    parts = {}
+    if "pen-digits" in added:
+        parts["pen-digits"] = _load_pen_digits(settings)
+    if "feedback" in added:
+        parts["feedback"] = _load_feedback(settings, count_images(base_name))
+    drawn = None
+    if "synthetic" in (base_name, *added):
+        drawn = load_synthetic(on_progress=lambda share: on_progress("Drawing digits", share))
+        parts["synthetic"] = drawn.x_train, drawn.y_train
+    base = drawn if base_name == "synthetic" else None
+    base = base or load_mnist(settings, on_progress=lambda share: on_progress("Downloading MNIST", share))
     if not added:
         return base
-    parts = []
-    for addition in added:
-        if addition == "synthetic":
-            drawn = load_synthetic(on_progress=lambda share: on_progress("Drawing digits", share))
-            parts.append((drawn.x_train, drawn.y_train))
-        elif addition == "pen-digits":
-            parts.append(_load_pen_digits(settings))
-        else:
-            parts.append(_load_feedback(settings, len(base.x_train)))
-    x_train, y_train = (np.concatenate(arrays) for arrays in zip(*parts, (base.x_train, base.y_train), strict=True))
+    images = [*(parts[addition] for addition in added), (base.x_train, base.y_train)]
+    x_train, y_train = (np.concatenate(arrays) for arrays in zip(*images, strict=True))
     return _dataset(name, x_train, y_train, base.x_test, base.y_test)
 
 

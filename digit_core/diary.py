@@ -16,7 +16,7 @@ STEPS = ("batch", "epoch")
 BATCH, EPOCH = (f'{{"kind": "{kind}"'.encode() for kind in STEPS)  # how their lines begin
 DEFAULTS = {name: value for name, value in vars(TrainEvent("queued", 0.0)).items() if name not in ("kind", "time")}
 LATEST = 1e11  # seconds since 1970 that a date can hold
-MAX_BATCH_EVENTS = 600  # read of one diary: more than a chart has pixels to show
+MAX_BATCH_EVENTS = 250  # read of one diary: as many as a chart can show, and a browser draws in no time
 
 
 def append_event(folder: Path, event: TrainEvent) -> None:

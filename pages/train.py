@@ -15,7 +15,7 @@ from pages._form import IMAGES, ask_config
 from pages._run import METRICS, show_run
 from pages._shared import told_errors
 
-REFRESH = 0.5  # seconds
+REFRESH = 0.9  # seconds
 MOST_COMPARED = 8  # runs: as many as there are colours
 
 settings = read_settings()

@@ -184,7 +184,7 @@ def test_of_the_pen_strokes_only_the_training_writers_are_learned_from(settings,
     assert mixed.y_train[:-20].tolist() == [1, 1, 7]
 
 
-def test_pen_strokes_that_are_not_there_are_told(settings, tmp_path):
+def test_pen_strokes_that_are_not_there_are_told(settings, tmp_path, few):
     with pytest.raises(DataUnavailable, match="Set DIGIT_LAB_PEN_DIGITS"):
         load_dataset("synthetic+pen-digits", dataclasses.replace(settings, pen_digits=None))
     with pytest.raises(DataUnavailable, match="cannot be read"):
@@ -195,7 +195,7 @@ def test_pen_strokes_that_are_not_there_are_told(settings, tmp_path):
 
 
 def test_what_people_named_is_learned_from_more_than_once(settings, few, monkeypatch):
-    monkeypatch.setattr(datasets, "FEEDBACK_SHARE", 0.5)
+    monkeypatch.setattr(datasets, "FEEDBACK_SHARE", 10 / 30_000)
     store = FeedbackStore(settings.database_url)
     image = np.full((28, 28), 9, np.uint8)
     for digit in (4, None):

@@ -112,7 +112,7 @@ def main() -> None:
         gaps = gaps_of_tabs(browser, address)
         words = f"{np.median(gaps):.2f} / {np.percentile(gaps, 95):.2f} / {gaps.max():.2f} s"
         rows.append((f"between updates in {TABS} tabs that watch it, median / 95 % / most", words))
-        page.locator(".st-key-stop button").click()
+        page.get_by_role("button", name="Stop", exact=True).click()
         page.get_by_text("Stopped before its end").wait_for()
         memory = []
         for _ in range(RUNS + 1):

@@ -1,11 +1,12 @@
 """How long training takes to reach an accuracy, beside the same in plain Keras: `python -m tests.benchmarks.training`.
 
-Needs DIGIT_LAB_MNIST. Prints a Markdown table. CPU-seconds count all threads of the training, its augmentation and its
+Words after it choose among the rows: `python -m tests.benchmarks.training balanced`. Needs DIGIT_LAB_MNIST. Prints a Markdown table. CPU-seconds count all threads of the training, its augmentation and its
 validation included, TensorFlow's import and the evaluation on the test images left out; each figure is the median of
 three seeds. Takes about a quarter of an hour on two idle cores.
 """
 
 import dataclasses
+import math
 import resource
 import statistics
 import sys
@@ -101,7 +102,9 @@ def plain_dense(keras: Any) -> Any:
 
 
 def measure(name: str, once: Callable[[int], tuple[float, float, float]], seeds: tuple[int, ...] = SEEDS) -> float:
-    """Print a row and return the median of CPU-seconds."""
+    """Print a row and return the median of CPU-seconds; not a number where the row was not chosen."""
+    if not all(word in name for word in sys.argv[1:]):
+        return math.nan
     rights, seconds, cpu = zip(*(once(seed) for seed in seeds), strict=True)
     figures = " / ".join(f"{100 * right:.2f}" for right in rights)
     print(f"| {name} | {figures} | {statistics.median(seconds):.1f} | {statistics.median(cpu):.1f} |", flush=True)
