@@ -1,8 +1,9 @@
-"""How long training takes to reach an accuracy, beside the same in plain Keras: `python -m tests.benchmarks.training`.
+"""How long a training takes to read so well, beside plain Keras: `python -m tests.benchmarks.training`.
 
-Words after it choose among the rows: `python -m tests.benchmarks.training balanced`. Needs DIGIT_LAB_MNIST. Prints a Markdown table. CPU-seconds count all threads of the training, its augmentation and its
-validation included, TensorFlow's import and the evaluation on the test images left out; each figure is the median of
-three seeds. Takes about a quarter of an hour on two idle cores.
+Words after it choose among the rows: `python -m tests.benchmarks.training CNN balanced`. Needs DIGIT_LAB_MNIST.
+Prints a Markdown table. CPU-seconds count all threads of the training, its augmentation and its validation included,
+TensorFlow's import and the evaluation on the test images left out; each figure is the median of three seeds. Takes
+about a quarter of an hour on two idle cores.
 """
 
 import dataclasses
@@ -132,7 +133,8 @@ def main() -> None:
     measure("CNN, balanced", ours(CONFIGS["cnn", "balanced"]))
     measure("ANN, balanced", ours(CONFIGS["ann", "balanced"]))
     measure("CNN, balanced, on synthetic digits alone", ours(CONFIGS["cnn", "balanced"], load_synthetic()), SEEDS[:1])
-    print(f"\nPlain Keras takes {plain_cnn / quick_cnn:.1f} and {plain_ann / quick_ann:.1f} times the CPU-seconds.")
+    if len(sys.argv) == 1:
+        print(f"\nPlain Keras takes {plain_cnn / quick_cnn:.1f} and {plain_ann / quick_ann:.1f} times the CPU-seconds.")
 
 
 if __name__ == "__main__":
