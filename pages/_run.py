@@ -16,6 +16,7 @@ from digit_core.types import Run, TrainEvent
 from pages._form import fill
 from pages._shared import duration, show_pictures
 
+BEST_BEFORE = "best before"
 METRICS = ("accuracy", "loss")
 LOG_BYTES = 4000  # of a worker's last words
 state = st.session_state
@@ -30,11 +31,13 @@ def show_run(run: Run, ghost: str | None, settings: Settings) -> None:
     with st.container(horizontal=True, key="run_actions"):
         _offer_actions(run, settings)
     if steps:
-        specs = _specs(ghost or "")
+        specs = _specs(BEST_BEFORE if ghost else "")
         tables = _tables(run.run_id, ghost)
         for column, metric in zip(st.columns(2), METRICS, strict=True):
             chart = tables[metric], specs[metric]
             column.vega_lite_chart(*chart, key=f"{metric}_{run.run_id}", alt=f"{metric} over the epochs")
+        if ghost:
+            st.caption(f"Dashed: the validation of {ghost}, the best earlier run of this kind of network.")
     answers = next((event.answers for event in reversed(steps) if event.answers), None)
     sample = runs.load_pictures(run.run_id, "sample", settings)
     if answers and sample is not None and len(sample.images) == len(answers) and run.status != "finished":
@@ -203,4 +206,4 @@ def _tables(run_id: str, ghost: str | None) -> dict[str, pd.DataFrame]:
     settings = read_settings()
     events = read_events(model_folder(run_id, settings))
     earlier = read_events(model_folder(ghost, settings)) if ghost else []
-    return {metric: tabulate_training(events, metric, earlier, ghost or "") for metric in METRICS}
+    return {metric: tabulate_training(events, metric, earlier, BEST_BEFORE if ghost else "") for metric in METRICS}

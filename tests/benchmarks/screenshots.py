@@ -55,17 +55,10 @@ def main() -> None:
             page.goto(address)
             draw_seven(page)
             page.screenshot(path=ROOT / "docs" / f"{name}.png")
-        for name, (width, height, scheme) in {"train": (1280, 860, "light"), "train_phone": (390, 844, "dark")}.items():
-            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-            page.goto(f"{address}/train")
-            if name == "train":
-                train_on_synthetic_digits(page)
-            else:
-                page.get_by_text("Finished: it reads").scroll_into_view_if_needed(timeout=300_000)
-                page.wait_for_timeout(2000)
-                page.mouse.wheel(0, 500)
-                page.wait_for_timeout(1000)
-            page.screenshot(path=ROOT / "docs" / f"{name}.png")
+        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page.goto(f"{address}/train")
+        train_on_synthetic_digits(page)
+        page.screenshot(path=ROOT / "docs" / "train.png")
         browser.close()
 
 
