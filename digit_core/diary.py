@@ -16,6 +16,7 @@ STEPS = ("batch", "epoch")
 BATCH, EPOCH = (f'{{"kind": "{kind}"'.encode() for kind in STEPS)  # how their lines begin
 DEFAULTS = {name: value for name, value in vars(TrainEvent("queued", 0.0)).items() if name not in ("kind", "time")}
 LATEST = 1e11  # seconds since 1970 that a date can hold
+DAMAGE = (ValueError, TypeError, AttributeError, OverflowError, RecursionError)  # of a line, or it was cut short
 MAX_BATCH_EVENTS = 250  # read of one diary: as many as a chart can show, and a browser draws in no time
 
 
@@ -76,7 +77,7 @@ def _read_lines(folder: Path) -> list[bytes]:
 def _parse(lines: list[bytes]) -> list[TrainEvent]:
     events = []
     for line in lines:
-        with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):  # cut short, or damaged
+        with contextlib.suppress(*DAMAGE):
             values = json.loads(line)
             event = TrainEvent(**values | {"answers": tuple(values.get("answers", ()))})
             if _is_sound(event):

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import re
 import sys
@@ -246,14 +247,14 @@ def _read_info(folder: Path) -> ModelInfo:
             raise ValueError("a digest is no text")
         if not all(values["calibration"][name] >= 0 for name in ("temperature", "threshold")):
             raise ValueError("the calibration is no pair of numbers")
-        return ModelInfo(
-            **values
-            | {
-                "model_id": folder.name,
-                "created_at": datetime.fromisoformat(values["created_at"]),
-                "config": config_from_json(values["config"]),
-            }
-        )
+        if not all(_is_like(values[name], 0) for name in ("parameters", "size_bytes")):
+            raise ValueError("a count is no number")
+        if not all(0 <= values[f"{of}_{what}"] < math.inf for of in ("train", "test") for what in ("accuracy", "loss")):
+            raise ValueError("a figure is no number")
+        created_at = datetime.fromisoformat(values["created_at"])
+        created_at.timestamp()  # models are sorted by it
+        config = config_from_json(values["config"])
+        return ModelInfo(**values | {"model_id": folder.name, "created_at": created_at, "config": config})
     except (FileNotFoundError, NotADirectoryError):
         raise ModelUnavailable(
             f"There is no model {folder.name!r}. `python -m digit_core models list` names them."

@@ -129,6 +129,7 @@ def delete_run(run_id: str, settings: Settings) -> None:
     deleted = settings.models / DELETED
     with storing(settings.models):
         deleted.mkdir(exist_ok=True)
+        shutil.rmtree(deleted / run_id, ignore_errors=True)
         before = list(deleted.iterdir())
         folder.replace(deleted / run_id)
     for each in before:
@@ -155,7 +156,7 @@ def load_run(run_id: str, settings: Settings) -> Run:
         raise ModelUnavailable(
             f"There is no run {run_id!r}. `python -m digit_core models list` names the models."
         ) from None
-    except (OSError, ValueError, TypeError, RecursionError, DigitError):
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError, DigitError):
         raise ModelUnavailable(f"The settings of run {run_id!r} cannot be read. Delete its folder {folder}.") from None
     events = read_changes(folder)
     place = max((place for place, event in enumerate(events) if event.kind == "queued"), default=0)

@@ -65,7 +65,7 @@ def check_config(config: TrainConfig) -> None:
         ]
     for name, value, low, high in ranges:
         if not low <= value <= high:
-            raise InvalidConfig(f"The {name} is {value:g}. Choose a value from {low:g} to {high:g}.")
+            raise InvalidConfig(f"The {name} is {value!r:.40}. Choose a value from {low:g} to {high:g}.")
     for name, choice, choices in (
         ("architecture", config.architecture, get_args(Architecture)),
         ("schedule", config.schedule, get_args(Schedule)),

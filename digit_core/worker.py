@@ -23,6 +23,7 @@ from digit_core.errors import DigitError, ModelUnavailable
 from digit_core.evaluation import calibrate, evaluate, fit_calibration
 from digit_core.model_store import (
     CHECKPOINT,
+    METADATA,
     load_checkpoint,
     model_folder,
     save_checkpoint,
@@ -72,7 +73,8 @@ def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], 
 
     def end(kind: EventKind, message: str = "") -> None:
         (folder / RESERVE).unlink(missing_ok=True)
-        append_event(folder, TrainEvent(kind, time.time(), message=message))
+        if folder.is_dir():  # it may have been deleted
+            append_event(folder, TrainEvent(kind, time.time(), message=message))
 
     try:
         _clear_up(folder)
@@ -81,6 +83,7 @@ def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], 
         with _turn(folder, settings) as has_turn:
             info = _train(folder, settings, tell) if has_turn else None
     except DigitError as error:
+        (folder / METADATA).unlink(missing_ok=True)  # what has failed is no model
         end("failed", str(error))
         raise
     except (KeyboardInterrupt, BrokenPipeError) as error:
@@ -115,6 +118,7 @@ def _turn(folder: Path, settings: Settings) -> Iterator[bool]:
     turns = [FileLock(settings.models / f"turn-{number}.lock") for number in range(1, settings.parallel_runs + 1)]
     with contextlib.ExitStack() as held:
         while not (folder / "stop").exists():
+            runs.load_run(folder.name, settings)  # what nobody can read would never be first
             if runs.find_queue(settings)[:1] == [folder.name]:
                 for turn in turns:
                     with storing(settings.models), contextlib.suppress(Timeout):
@@ -178,6 +182,7 @@ def _train(folder: Path, settings: Settings, tell: Callable[[TrainEvent], None])
         save_network(trained, folder)
         evaluation, calibration = _evaluate(folder, config, dataset)
     info = save_model(folder, config, trained.count_params(), epochs[-1].metrics, evaluation, calibration)
+    (folder / RESERVE).unlink(missing_ok=True)
     message = f"{100 * info.test_accuracy:.2f} % of {len(dataset.y_test):,} test images"
     tell(dataclasses.replace(epochs[-1], kind="finished", time=time.time(), answers=(), message=message))
     return info

@@ -13,7 +13,7 @@ from digit_core.presets import CONFIGS, PRESETS, estimate_seconds, find_preset
 from digit_core.settings import Settings
 from digit_core.training import check_config
 from digit_core.types import Architecture, Optimizer, Padding, Schedule, TrainConfig
-from pages._shared import duration, told_errors
+from pages._shared import duration, tell, told_errors
 
 IMAGES = {"mnist": "MNIST", "synthetic": "Synthetic digits", "pen-digits": "Pen strokes", "feedback": "Feedback"}
 TUPLES = ("hidden_units", "filters", "kernel_sizes", "dense_units")
@@ -70,7 +70,7 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
         parameters, _ = measure_network(config)
         seconds = estimate_seconds(config, pace)
     except DigitError as error:
-        st.error(str(error), icon=":material/error:")
+        tell(str(error))
         return None
     st.caption(
         f"{parameters:,} parameters, {count_images(config.dataset):,} images, about {duration(seconds)} of training "

@@ -123,6 +123,7 @@ def _offer_actions(run: Run, settings: Settings) -> None:
 def _act(action: Callable[..., None], run: Run, settings: Settings) -> None:
     """Do what was pressed; the whole page is shown anew, which a press within a fragment alone does not bring about."""
     state.acted = True
+    state.pop("problem", None)
     try:
         action(run, settings)
     except DigitError as error:
@@ -186,7 +187,7 @@ def _show_result(run: Run, settings: Settings) -> None:
         if mistakes is not None and len(mistakes.images):
             st.markdown(f"**Its worst mistakes**, most confident first, of {len(evaluation.mistakes)}")
             show_pictures(mistakes, mistakes.y_pred.tolist(), "mistakes")
-        else:
+        elif not len(evaluation.mistakes):
             st.markdown("It made no mistake on the test images.")
 
 

@@ -1,6 +1,7 @@
 """What pages share of Streamlit: the canvas that keeps its drawing, pictures, models, the store, told errors."""
 
 import base64
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -24,7 +25,12 @@ def told_errors() -> Iterator[None]:
     try:
         yield
     except DigitError as error:
-        st.error(str(error), icon=":material/error:")
+        tell(str(error))
+
+
+def tell(problem: str) -> None:
+    """Show what went wrong; what somebody typed and the sentence quotes is not taken for Markdown."""
+    st.error(re.sub(r"([*$\[\]~#]|:(?=\w))", r"\\\1", problem), icon=":material/error:")
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -7,13 +7,14 @@ from digit_core import runs
 from digit_core.architectures import check_tensorflow
 from digit_core.charts import chart_runs
 from digit_core.diary import read_events
+from digit_core.errors import ModelUnavailable
 from digit_core.model_store import list_models, model_folder
 from digit_core.presets import measure_pace
 from digit_core.settings import read_settings
 from digit_core.types import Run, TrainConfig
 from pages._form import IMAGES, ask_config
 from pages._run import METRICS, show_run
-from pages._shared import told_errors
+from pages._shared import tell, told_errors
 
 REFRESH = 0.9  # seconds
 MOST_COMPARED = 8  # runs: as many as there are colours
@@ -25,6 +26,7 @@ if page := state.pop("go_to", None):
 
 
 def start(config: TrainConfig) -> None:
+    state.pop("problem", None)
     with told_errors():
         state.watched_run = runs.start_run(config, settings)
 
@@ -114,13 +116,18 @@ with right, told_errors():
         if state.pop("acted", False):
             st.rerun()
         with told_errors():
-            run = runs.load_run(run_id, settings)
+            try:
+                run = runs.load_run(run_id, settings)
+            except ModelUnavailable:  # its folder was taken away
+                state.pop("watched_run", None)
+                state.note = f"{run_id} is not there any more."
+                st.rerun()
             show_run(run, ghost, settings)
             if watched and run.status != watched.status:
                 st.rerun()
 
-    if problem := state.pop("problem", None):
-        st.error(problem, icon=":material/error:")
+    if problem := state.get("problem"):  # until something else is pressed
+        tell(problem)
     if note := state.pop("note", None):
         st.toast(note, icon=":material/check:")
     if deleted := state.get("deleted_run"):

@@ -88,6 +88,25 @@ def test_a_file_that_is_gone_is_named(settings, copied):
         read_model_file(load_info("mine", settings), "model.keras", settings)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"created_at": "0001-01-01T00:00:00"},
+        {"created_at": 5},
+        {"test_accuracy": "abc"},
+        {"test_loss": float("nan")},
+        {"parameters": None},
+        {"size_bytes": "many"},
+    ],
+)
+def test_metadata_with_a_value_of_the_wrong_kind_is_a_damaged_model(settings, copied, change):
+    values = json.loads((copied / "metadata.json").read_text()) | change
+    (copied / "metadata.json").write_text(json.dumps(values))
+    with pytest.raises(ModelUnavailable, match="metadata of model 'mine'"):
+        load_info("mine", settings)
+    assert copied.name not in [info.model_id for info in list_models(settings)]
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"sha256": {}, "config": []}', '{"config": {"epochs": 1}}', "\0"])
 def test_metadata_that_cannot_be_read_is_a_damaged_model(settings, copied, content):
     (copied / "metadata.json").write_text(content)

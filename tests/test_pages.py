@@ -801,3 +801,34 @@ def test_several_runs_are_laid_over_each_other(app, keep_run):
     app.switch_page("train.py").run()
     assert "Compared" in [header.value for header in app.subheader]
     assert charts(app) == 4
+
+
+def test_missing_pictures_are_no_proof_of_a_faultless_model(app, trained):
+    app.switch_page("train.py").run()
+    assert "made no mistake" not in said(app)
+
+
+def test_what_went_wrong_stays_until_something_else_is_pressed(app, keep_run):
+    folder = keep_run("cnn-halt", "queued", "stopped")
+    app.switch_page("train.py").run()
+    with FileLock(folder / "run.lock"):
+        runs.requeue("cnn-halt", read_settings())
+        press(app, "Delete")
+        assert "needs no second start" in said(app) or "is under way" in said(app)
+        app.run()
+        assert "is under way" in said(app)
+        press(app, "Duplicate")
+        assert "is under way" not in said(app)
+
+
+def test_a_watched_run_that_was_taken_away_gives_way_to_another(app, keep_run):
+    keep_run("cnn-halt", "queued", "stopped")
+    shutil.rmtree(keep_run("cnn-gone", "queued", "stopped"))
+    app.session_state["watched_run"] = "cnn-gone"
+    app.switch_page("train.py").run()
+    assert "cnn-halt: stopped" in said(app)
+
+
+def test_what_somebody_typed_is_not_taken_for_markdown(train):
+    train.text_input(key="filters").set_value("**b** :red[x] $x$").run()
+    assert train.error[0].value.startswith(r"The filters are '\*\*b\*\* \:red\[x\] \$x\$'")

@@ -229,6 +229,13 @@ def test_only_the_last_deleted_run_is_kept(settings):
     runs.restore_run("second", settings)
 
 
+def test_a_name_may_be_deleted_again(settings):
+    for _ in range(2):
+        diary(settings, "mine", "queued", "stopped")
+        runs.delete_run("mine", settings)
+    assert runs.list_runs(settings) == []
+
+
 def test_a_starter_and_a_run_under_way_are_not_deleted(settings):
     with pytest.raises(ModelUnavailable, match="starter model, which stays"):
         runs.delete_run("cnn", settings)
@@ -278,6 +285,8 @@ def test_pictures_that_cannot_be_read_are_none(settings, content):
         {"epochs": "3"},
         {"epochs": True},
         {"epochs": 2.5},
+        {"epochs": 10**400},
+        {"learning_rate": 10**400},
         {"filters": 5},
         {"filters": [1] * 7},
         {"filters": ["many"]},

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -230,6 +231,47 @@ def test_a_disk_that_takes_no_picture_is_told_and_kept(settings, monkeypatch):
         execute_run(run_id, settings, lambda event: None)
     assert read_events(settings.models / run_id)[-1].message == "The disk is full."
     assert not (settings.models / run_id / worker.RESERVE).exists()
+
+
+@pytest.mark.parametrize("loss", ["folder", "settings"])
+def test_a_waiting_run_that_nobody_can_read_any_more_ends(settings, loss):
+    run_id = runs.create_run(CONFIG, settings)
+    folder = settings.models / run_id
+    told = []
+
+    def execute():
+        try:
+            execute_run(run_id, settings, lambda event: None)
+        except ModelUnavailable as error:
+            told.append(str(error))
+
+    with FileLock(settings.models / "turn-1.lock"):
+        waiting = threading.Thread(target=execute)
+        waiting.start()
+        time.sleep(1)
+        if loss == "folder":
+            shutil.rmtree(folder)
+        else:
+            (folder / "config.json").write_text("{")
+        waiting.join(20)
+    assert len(told) == 1
+    if loss == "settings":
+        assert read_events(folder)[-1].kind == "failed"
+
+
+def test_what_has_failed_at_its_very_end_is_no_model(settings, monkeypatch):
+    run_id = runs.create_run(CONFIG, settings)
+    folder = settings.models / run_id
+
+    def full(folder, *rest):
+        (folder / "metadata.json").write_text("{}")
+        raise StorageFailed("The disk is full.")
+
+    monkeypatch.setattr(worker, "_train", full)
+    with pytest.raises(StorageFailed):
+        execute_run(run_id, settings, lambda event: None)
+    assert status(settings, run_id) == "failed"
+    assert not (folder / "metadata.json").exists()
 
 
 @pytest.mark.slow
