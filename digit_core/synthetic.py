@@ -155,10 +155,25 @@ def draw_digit(digit: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """
     if digit not in range(10):
         raise ValueError(f"There is no digit {digit}. Pass one of 0 to 9.")
-    glyphs, odds = _glyphs(digit)
-    glyph = glyphs[np.searchsorted(odds, rng.random(), side="right")]
+    glyphs, odds = _digits()[str(digit)]
+    return write(glyphs[np.searchsorted(odds, rng.random(), side="right")], rng)
+
+
+def write(glyph: Glyph, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Write a glyph as a hand would: strokes, each `(K, 2) float64`, y down, in a box of about 1 x 1."""
     points = glyph.curve @ _bend(_misplace(glyph, rng), rng)
     return tuple(np.split(points + _tremor(len(points), rng), glyph.cuts))
+
+
+def read_ways(table: str) -> dict[str, tuple[list[Glyph], np.ndarray]]:
+    """Read a table of ways of writing: a sign's W glyphs, and the W - 1 cumulative odds in 0-1 that part them."""
+    rows = [row.split(maxsplit=2) for row in table.strip().splitlines()]
+    ways = {}
+    for sign in dict.fromkeys(row[0] for row in rows):
+        weights = np.cumsum([int(weight) for each, weight, _ in rows if each == sign])
+        glyphs = [_read_glyph(strokes) for each, _, strokes in rows if each == sign]
+        ways[sign] = glyphs, weights[:-1] / weights[-1]
+    return ways
 
 
 def draw_digits(
@@ -218,11 +233,8 @@ def _tremor(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 @cache
-def _glyphs(digit: int) -> tuple[list[Glyph], np.ndarray]:
-    """Return a digit's W ways of writing, and the W - 1 cumulative odds that part them, in 0-1."""
-    rows = [row.split(maxsplit=2) for row in WAYS.strip().splitlines() if row.startswith(str(digit))]
-    weights = np.array([int(weight) for _, weight, _ in rows])
-    return [_read_glyph(strokes) for _, _, strokes in rows], np.cumsum(weights)[:-1] / weights.sum()
+def _digits() -> dict[str, tuple[list[Glyph], np.ndarray]]:
+    return read_ways(WAYS)
 
 
 def _read_glyph(text: str) -> Glyph:

@@ -1,0 +1,128 @@
+"""One drawing as many hands would make it: strokes that vary as writing does, entered in each of the product's ways."""
+
+import numpy as np
+
+from digit_core.errors import EmptyDrawing
+from digit_core.photographs import photograph
+from digit_core.preprocessing import read_picture
+from digit_core.strokes import sketch
+from digit_core.types import Drawing
+
+PHOTOGRAPHS, PICTURES = 0.2, 0.35  # shares of the ways in which a drawing enters; the rest come as strokes
+SHEET = 140  # pixels: a canvas at half its size
+PENS = 6 / 280, 40 / 280  # of the canvas's side
+EXTENTS = 0.2, 0.95  # of the canvas's side, the drawing's longest
+WIDEST = 0.4  # of the drawing's longest side: with a wider pen it has no shape
+FEW = 12  # points: a stroke of fewer has no corners to cut, and no piece to spare
+WAVES = 3  # that bend the plane a drawing is written on
+JOINED, BROKEN, HOOKED = 0.04, 0.06, 0.15  # how often a pen is not lifted, skips, or slips at its ends
+
+
+def vary(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Write a drawing again, as another hand on another day: slant, proportions, curvature, speed, tremor, gaps.
+
+    strokes: each `(K, 2)`, y down, in any unit. Returns as many strokes or one more or less, each `(K, 2) float64`, in
+    a box of about 1 x 1 around the origin. Raises EmptyDrawing when there is no point.
+    """
+    strokes = tuple(stroke for stroke in strokes if len(stroke))
+    if not strokes:
+        raise EmptyDrawing("There are no strokes to write again. Give some.")
+    whole = np.concatenate(strokes)
+    low, high = whole.min(axis=0), whole.max(axis=0)
+    extent = max(float((high - low).max()), 1e-6)
+    varied = [_hurry((stroke - (low + high) / 2) / extent, rng) for stroke in strokes]
+    if len(varied) > 1 and rng.random() < JOINED:
+        varied[:2] = [np.concatenate(varied[:2])]
+    elif rng.random() < BROKEN:
+        varied = _skip(varied, rng)
+    lengths = [len(stroke) for stroke in varied]
+    points = np.concatenate([_slip(stroke, rng) for stroke in varied])
+    points += np.repeat(rng.normal(0, 0.02, (len(varied), 2)), lengths, axis=0)
+    points = _tremble(_lean(_wave(points, rng), rng), rng)
+    return tuple(np.split(points, np.cumsum(lengths)[:-1]))
+
+
+def place(strokes: tuple[np.ndarray, ...], extent: float, at: tuple[float, float]) -> tuple[np.ndarray, ...]:
+    """Move strokes onto a sheet: their longest side is `extent`, the middle of their box lies `at` (x, y)."""
+    points = np.concatenate(strokes)
+    low, high = points.min(axis=0), points.max(axis=0)
+    zoom = extent / max(float((high - low).max()), 1e-6)
+    return tuple((stroke - (low + high) / 2) * zoom + at for stroke in strokes)
+
+
+def enter(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> Drawing:
+    """Bring strokes in as people do: as strokes, as a picture of the canvas with any pen, size and place, or as a
+    photograph."""
+    way = rng.random()
+    if way < PHOTOGRAPHS:
+        return read_picture(photograph(strokes, rng))
+    if way < PHOTOGRAPHS + PICTURES:
+        return Drawing(image=_draw_on_canvas(strokes, rng))
+    return Drawing(strokes)
+
+
+def _draw_on_canvas(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> np.ndarray:
+    extent = SHEET * rng.uniform(*EXTENTS)
+    pen = min(SHEET * rng.uniform(*PENS), WIDEST * extent)
+    rim = extent / 2
+    x, y = rng.uniform(rim, SHEET - rim, 2)
+    return sketch(place(strokes, extent - pen, (x, y)), max(1, round(pen)), SHEET)
+
+
+def _hurry(stroke: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Cut corners as a fast hand does, and tell fewer points, as a slow device does."""
+    corners, step = rng.integers(0, 3), int(rng.integers(1, 4))
+    if len(stroke) < FEW:
+        return stroke
+    for _ in range(corners):
+        stroke[1:-1] = (stroke[:-2] + 2 * stroke[1:-1] + stroke[2:]) / 4
+    return np.concatenate([stroke[:-1:step], stroke[-1:]])
+
+
+def _skip(strokes: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+    """Let the pen leave out a short piece of the longest stroke."""
+    longest = max(range(len(strokes)), key=lambda i: len(strokes[i]))
+    stroke = strokes[longest]
+    if len(stroke) < FEW:
+        return strokes
+    start = int(rng.integers(3, len(stroke) - 5))
+    end = start + int(rng.integers(1, len(stroke) // FEW + 1))
+    return [*strokes[:longest], stroke[:start], stroke[end:], *strokes[longest + 1 :]]
+
+
+def _slip(stroke: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Start and end early or late, at times with a hook."""
+    if len(stroke) < 4:
+        return stroke
+    stroke = stroke.copy()
+    for end, inner in ((0, 3), (-1, -4)):
+        away = stroke[end] - stroke[inner]
+        stroke[end] += rng.uniform(-0.06, 0.06) * away / max(float(np.hypot(*away)), 1e-6)
+        if rng.random() < HOOKED:
+            stroke[end] += rng.normal(0, 0.03, 2)
+    return stroke
+
+
+def _wave(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Bend the plane smoothly: a few long waves, each with a direction of its own."""
+    waves = rng.normal(0, 4.0, (WAVES, 2))  # radians per box
+    phases = rng.uniform(0, 2 * np.pi, WAVES)
+    heights = rng.normal(0, 0.025, (WAVES, 2))
+    return points + np.sin(points @ waves.T + phases) @ heights
+
+
+def _lean(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Slant, turn, stretch, taper and bow the whole, and move its waist."""
+    waist, taper, bow, aspect, slant, turn = rng.normal(0, (0.12, 0.12, 0.03, 0.14, 0.18, 0.11))
+    x, y = points.T
+    y = np.clip(y + 0.5, 0, None) ** np.exp(waist) - 0.5
+    x = x * (1 + taper * y) * np.exp(aspect) + bow * np.cos(np.pi * y) - slant * y
+    cosine, sine = np.cos(turn), np.sin(turn)
+    return np.stack([x * cosine - y * sine, x * sine + y * cosine], axis=1)
+
+
+def _tremble(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Shake each point a little, smoothed over five."""
+    strength = 0.01 * np.exp(rng.normal(0, 0.5))
+    noise = np.cumsum(rng.normal(0, strength, (len(points) + 5, 2)), axis=0)
+    return points + (noise[5:] - noise[:-5]) / 5**0.5

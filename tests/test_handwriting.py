@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digit_core.errors import EmptyDrawing
+from digit_core.handwriting import EXTENTS, SHEET, enter, place, vary
+from digit_core.preprocessing import preprocess
+from digit_core.strokes import render
+from digit_core.synthetic import draw_digit
+
+
+def likeness(a, b):
+    """Correlation of two images, a little out of focus."""
+    import cv2
+
+    return np.corrcoef(*(cv2.GaussianBlur(x.astype(np.float32), (0, 0), 1.5).ravel() for x in (a, b)))[0, 1]
+
+
+points = st.lists(st.tuples(st.integers(-500, 500), st.integers(-500, 500)), min_size=1, max_size=40)
+
+
+@given(st.lists(points, min_size=1, max_size=4), st.integers(0, 2**32))
+def test_any_strokes_can_be_written_again(drawing, seed):
+    strokes = tuple(np.array(stroke, dtype=np.float64) for stroke in drawing)
+    again = vary(strokes, np.random.default_rng(seed))
+    assert abs(len(again) - len(strokes)) <= 1
+    assert all(len(stroke) and stroke.shape[1] == 2 and np.isfinite(stroke).all() for stroke in again)
+    assert np.abs(np.concatenate(again)).max() < 3
+    assert preprocess(enter(again, np.random.default_rng(seed))).any()
+
+
+def test_the_strokes_given_stay_as_they_are():
+    strokes = draw_digit(3, np.random.default_rng(0))
+    before = [stroke.copy() for stroke in strokes]
+    vary(strokes, np.random.default_rng(1))
+    for stroke, kept in zip(strokes, before, strict=True):
+        np.testing.assert_array_equal(stroke, kept)
+
+
+def test_another_hand_writes_the_same_digit_otherwise():
+    rng = np.random.default_rng(0)
+    likenesses = []
+    for digit in list(range(10)) * 10:
+        strokes = draw_digit(digit, rng)
+        likenesses.append(likeness(render(strokes), render(vary(strokes, rng))))
+    assert 0.6 < np.median(likenesses) < 0.95
+
+
+def test_the_same_seed_writes_the_same():
+    strokes = draw_digit(5, np.random.default_rng(0))
+    first, again = (np.concatenate(vary(strokes, np.random.default_rng(7))) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_nothing_cannot_be_written_again():
+    with pytest.raises(EmptyDrawing):
+        vary((np.empty((0, 2)),), np.random.default_rng(0))
+
+
+def test_strokes_are_placed_where_they_are_wanted_and_as_large():
+    placed = np.concatenate(place((np.array([[0.0, 0.0], [2.0, 4.0]]), np.array([[1.0, 1.0]])), 100, (60, 70)))
+    np.testing.assert_allclose([placed.min(axis=0), placed.max(axis=0)], [[35, 20], [85, 120]])
+
+
+def test_drawings_enter_in_every_way_and_look_alike():
+    strokes = draw_digit(4, np.random.default_rng(0))
+    drawings = [enter(strokes, np.random.default_rng(seed)) for seed in range(200)]
+    as_strokes = [drawing for drawing in drawings if drawing.strokes]
+    on_canvas = [drawing for drawing in drawings if drawing.image is not None and drawing.image.shape == (SHEET, SHEET)]
+    assert 70 < len(as_strokes) < 110
+    assert 50 < len(on_canvas) < 90
+    assert np.mean([likeness(preprocess(drawing), render(strokes)) > 0.75 for drawing in drawings]) > 0.9
+
+
+def test_a_canvas_is_used_from_a_fifth_to_the_whole():
+    strokes = draw_digit(8, np.random.default_rng(0))
+    images = [enter(strokes, np.random.default_rng(seed)).image for seed in range(200)]
+    extents = []
+    for image in images:
+        if image is not None and image.shape == (SHEET, SHEET):
+            rows, columns = (np.flatnonzero((image > 127).any(axis=axis)) for axis in (1, 0))
+            extents.append(max(np.ptp(rows), np.ptp(columns)) / SHEET)
+    assert EXTENTS[0] - 0.03 < min(extents) < 0.35
+    assert 0.85 < max(extents) <= 1
