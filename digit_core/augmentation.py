@@ -8,13 +8,16 @@ STRETCH = 0.12  # of the size, per axis
 SHEAR = 0.25  # horizontal shift per row
 SHIFT = 1.5  # pixels: inputs are centred by mass, the rest is small
 THIN, THICK = 0.3, 0.3  # shares of images drawn with such a pen; the rest keep theirs
+BENDS = 1024  # smooth fields that each call draws
+GRID = np.stack(np.meshgrid(np.arange(28), np.arange(28)), axis=-1).astype(np.float32)  # (28, 28, 2), x and y
 CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
-def augment(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Turn, stretch, slant, shift, thicken or thin each image at random.
+def augment(images: np.ndarray, rng: np.random.Generator, elastic: float = 0.0) -> np.ndarray:
+    """Turn, stretch, slant, shift, thicken or thin each image at random, and bend it (Simard et al. 2003).
 
-    images: `(N, 28, 28) uint8`, ink bright. Returns new images of the same shape and dtype.
+    images: `(N, 28, 28) uint8`, ink bright; elastic: pixels that points are moved by, root mean square. Returns new
+    images of the same shape and dtype.
     """
     count = len(images)
     angle = np.radians(rng.uniform(-ROTATION, ROTATION, count))
@@ -29,9 +32,27 @@ def augment(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     centre = np.array([14.0, 14.0])  # pixels, MNIST's centre of mass
     matrices[:, :, 2] = centre + shift - matrices[:, :, :2] @ centre
     out = np.empty_like(images)
+    if not elastic:
+        for i, image in enumerate(images):
+            out[i] = cv2.warpAffine(_change_pen(image, pen[i], strength[i]), matrices[i], (28, 28))
+        return out
+    bends = _draw_bends(rng) * np.float32(elastic)
+    chosen, share = rng.integers(len(bends), size=count), rng.uniform(0, 1.4, count).astype(np.float32)
     for i, image in enumerate(images):
-        out[i] = cv2.warpAffine(_change_pen(image, pen[i], strength[i]), matrices[i], (28, 28))
+        places = GRID @ matrices[i, :, :2].T.astype(np.float32) + matrices[i, :, 2].astype(np.float32)
+        places += share[i] * bends[chosen[i]]
+        out[i] = cv2.remap(_change_pen(image, pen[i], strength[i]), places, None, cv2.INTER_LINEAR)
     return out
+
+
+def _draw_bends(rng: np.random.Generator) -> np.ndarray:
+    """Smooth displacements of each pixel, `(BENDS, 28, 28, 2) float32`, of unit root mean square."""
+    bends = np.empty((BENDS, 28, 28, 2), np.float32)
+    for i in range(BENDS):
+        noise = rng.normal(size=(44, 44, 2)).astype(np.float32)
+        smooth = cv2.GaussianBlur(noise, (0, 0), rng.uniform(3.5, 5.5))[8:36, 8:36]
+        bends[i] = smooth / np.sqrt(np.mean(smooth**2))
+    return bends
 
 
 def _change_pen(image: np.ndarray, pen: float, strength: float) -> np.ndarray:

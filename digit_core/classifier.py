@@ -33,7 +33,9 @@ class Network:
                 "The file model.tflite cannot be read. Restore it or train the model again."
             ) from None
         self._input = self._interpreter.get_input_details()[0]["index"]
-        self._output = self._interpreter.get_output_details()[0]["index"]
+        names = next(iter(self._interpreter.get_signature_list().values()))["outputs"]
+        place = names.index("probabilities") if "probabilities" in names else 0  # the features may come first
+        self._output = self._interpreter.get_output_details()[place]["index"]
         self._count = 1
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:

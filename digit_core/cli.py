@@ -23,7 +23,7 @@ from digit_core.errors import DataUnavailable, DigitError
 from digit_core.evaluation import evaluate as compare
 from digit_core.model_store import list_models, load_default, to_json, write_file
 from digit_core.preprocessing import preprocess
-from digit_core.presets import CONFIGS, PRESETS, Preset
+from digit_core.presets import CONFIGS, PRESETS, RECIPES, Preset, Recipe
 from digit_core.settings import Settings, read_settings
 from digit_core.types import TrainConfig, TrainEvent
 from digit_core.worker import execute_run
@@ -32,7 +32,7 @@ NICENESS = 10  # of a run that the dashboard started: those who draw there go fi
 CHUNK = 256  # drawings classified at once
 SETTINGS_HELP = {
     "architecture": "ann: dense, cnn: convolutional.",
-    "dataset": "mnist or synthetic (drawn by the program); +synthetic, +pen-digits, +feedback add to it.",
+    "dataset": "mnist or synthetic (drawn by the program); +synthetic, +pen-digits, +feedback, +drawings add to it.",
     "epochs": "Times through the training images.",
     "batch_size": "Images per step.",
     "learning_rate": "The peak of the schedule.",
@@ -48,6 +48,9 @@ SETTINGS_HELP = {
     "dense_units": "CNN: units of each layer before the output, like 128,64.",
     "dropout": "Share of units left out while training.",
     "augment": "Turn, stretch, slant, shift, thicken and thin the images.",
+    "elastic": "Pixels that ink is moved by when images are bent, 0 for off.",
+    "label_smoothing": "Share of certainty taken from each label and given to all digits.",
+    "teacher_id": "A model whose answers are half of what is learned.",
     "validation_fraction": "Share of the training images held out.",
     "early_stopping": "Epochs without a better validation loss, 0 for off.",
     "time_budget_s": "Seconds of training, 0 for no limit.",
@@ -109,6 +112,7 @@ def config_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--preset", type=click.Choice(PRESETS), help="Settings that are known to work; what is given beside it overrides."
 )
+@click.option("--recipe", type=click.Choice(RECIPES), help="Settings that make a starter model again.")
 @click.option("--resume", metavar="RUN_ID", help="Go on with a run that was stopped, failed or lost.")
 @click.option("--queued", is_flag=True, hidden=True, help="The run waits already: do not put it into the queue.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
@@ -118,6 +122,7 @@ def train(
     /,
     run_id: str | None,
     preset: Preset | None,
+    recipe: Recipe | None,
     resume: str | None,
     queued: bool,
     as_json: bool,
@@ -126,7 +131,9 @@ def train(
     """Train a model. Example: train --architecture cnn --preset quick-look"""
     settings: Settings = ctx.obj
     given = {n: value for n, value in values.items() if ctx.get_parameter_source(n) is ParameterSource.COMMANDLINE}
-    if resume and (run_id or preset or given):
+    if preset and recipe:
+        raise click.UsageError("--preset and --recipe both choose the settings. Leave one out.")
+    if resume and (run_id or preset or recipe or given):
         raise click.UsageError("--resume goes on with a run that has an id and settings. Leave --id and settings out.")
     if not queued:
         check_tensorflow()
@@ -136,6 +143,8 @@ def train(
         config = TrainConfig(**values)
         if preset:
             config = dataclasses.replace(CONFIGS[config.architecture, preset], **given)
+        if recipe:
+            config = dataclasses.replace(RECIPES[recipe], **given)
         check_dataset(config.dataset, settings)
         run_id = runs.create_run(config, settings, run_id)
     else:

@@ -3,7 +3,6 @@
 MNIST is looked for in this order: the path given, `DIGIT_LAB_MNIST`, Keras's cache, our own; else it is downloaded.
 """
 
-import contextlib
 import hashlib
 import http.client
 import re
@@ -19,13 +18,15 @@ from typing import Any
 import numpy as np
 
 from digit_core.drawings import load_arrays, read_drawings
-from digit_core.errors import DataUnavailable, DigitError, EmptyDrawing
+from digit_core.errors import DataUnavailable, EmptyDrawing
 from digit_core.feedback import FeedbackStore
+from digit_core.handwriting import enter, vary
 from digit_core.model_store import storing, write_file
 from digit_core.preprocessing import preprocess
+from digit_core.scribbles import scribble
 from digit_core.settings import Settings
-from digit_core.synthetic import draw_digits
-from digit_core.types import Dataset
+from digit_core.synthetic import draw_digit, draw_digits
+from digit_core.types import Dataset, Drawing
 
 MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_SHA256 = {  # of the arrays' bytes in C order: they hold for every packaging
@@ -40,11 +41,16 @@ TIMEOUT = 20.0  # seconds without an answer
 TRIES = 3
 SYNTHETIC_TRAIN, SYNTHETIC_TEST, SYNTHETIC_SEED = 30_000, 2_000, 2026
 BASES = ("mnist", "synthetic")  # what a data set's test and validation images are of
-ADDITIONS = ("synthetic", "pen-digits", "feedback")
+ADDITIONS = ("synthetic", "pen-digits", "feedback", "drawings")
 PEN_DIGITS = 5_000  # about; of 20 writers
-PEN_WRITERS = 20  # of the UCI Pen Digits; the others are for choosing and for measuring
+TRAINING_WRITERS, CHOOSING_WRITERS = range(1, 21), range(21, 25)  # of the UCI Pen Digits; the others are for measuring
+DRAWINGS = {"pen strokes": 60_000, "digits": 50_000, "scribbles": 15_000}  # to train on
+CHOOSING_DRAWINGS = 4_000  # that validate
 FEEDBACK_SHARE, FEEDBACK_REPEATS = 0.1, 20  # of the base's images that corrections may make up; of one of them
 
+REPORT = 1_000  # drawings between two reports of progress
+
+Strokes = tuple[np.ndarray, ...]
 Images = tuple[np.ndarray, np.ndarray]  # `(N, 28, 28) uint8` and `(N,)` digits
 Progress = Callable[[str, float], None]
 
@@ -52,11 +58,16 @@ Progress = Callable[[str, float], None]
 def load_dataset(name: str, settings: Settings, on_progress: Progress = lambda what, share: None) -> Dataset:
     """Load a data set by its name: `mnist` or `synthetic`, and with `+` between them what is added for training.
 
-    The base's training images come last, so that they validate. `on_progress` is told what goes on and which share of
+    The base's training images come last, so that they validate, then drawings by writers of whom nothing is trained on,
+    where drawings are added. `on_progress` is told what goes on and which share of
     it is done. Raises DataUnavailable when there is none of that name, or something is out of reach.
     """
     base_name, *added = check_dataset(name, settings)
     parts = {}
+    validating: list[Images] = []
+    if "drawings" in added:
+        parts["drawings"], chosen = _draw_drawings(settings, lambda share: on_progress("Drawing", share))
+        validating.append(chosen)
     if "pen-digits" in added:
         parts["pen-digits"] = _load_pen_digits(settings)
     if "feedback" in added:
@@ -69,7 +80,7 @@ def load_dataset(name: str, settings: Settings, on_progress: Progress = lambda w
     base = base or load_mnist(settings, on_progress=lambda share: on_progress("Downloading MNIST", share))
     if not added:
         return base
-    images = [*(parts[addition] for addition in added), (base.x_train, base.y_train)]
+    images = [*(parts[addition] for addition in added), (base.x_train, base.y_train), *validating]
     x_train, y_train = (np.concatenate(arrays) for arrays in zip(*images, strict=True))
     return _dataset(name, x_train, y_train, base.x_test, base.y_test)
 
@@ -85,7 +96,7 @@ def check_dataset(name: str, settings: Settings) -> list[str]:
             f"DIGIT_LAB_MNIST names {settings.mnist}, which is not there. Put mnist.npz ({MNIST_URL}) there, or choose "
             "synthetic digits."
         )
-    if "pen-digits" in parts and settings.pen_digits is None:
+    if {"pen-digits", "drawings"} & set(parts) and settings.pen_digits is None:
         raise DataUnavailable(
             "The pen strokes are not on this machine. Set DIGIT_LAB_PEN_DIGITS to a .jsonl[.gz] file of lines "
             '{"label": 7, "strokes": [[[x, y], ...], ...]}, or choose other images.'
@@ -96,6 +107,7 @@ def check_dataset(name: str, settings: Settings) -> list[str]:
 def count_images(name: str) -> int:
     """About how many training images a data set has, without loading it. Raises DataUnavailable."""
     counts = {"mnist": 60_000, "synthetic": SYNTHETIC_TRAIN, "pen-digits": PEN_DIGITS, "feedback": 0}
+    counts["drawings"] = sum(DRAWINGS.values()) + CHOOSING_DRAWINGS
     return sum(counts[part] for part in split_name(name))
 
 
@@ -152,21 +164,61 @@ def _read_mnist(path: Path) -> Dataset:
 
 def _load_pen_digits(settings: Settings) -> Images:
     """The strokes of the training writers, drawn as MNIST would have been; what cannot be read is left out."""
-    images, labels = [], []
+    strokes, labels = _read_strokes(settings, TRAINING_WRITERS)
+    return np.array([preprocess(Drawing(each)) for each in strokes]), np.array(labels)
+
+
+def _read_strokes(settings: Settings, writers: range) -> tuple[list[Strokes], list[int]]:
+    """Strokes and labels of some writers of the UCI Pen Digits; strokes that name no writer are to train on."""
+
+    def is_of_them(entry: dict[str, Any]) -> bool:
+        number = re.fullmatch(r"train-(\d{1,9})", str(entry.get("writer", "")))
+        return int(number[1]) in writers if number else writers is TRAINING_WRITERS
+
     file = settings.pen_digits or Path()  # check_dataset saw that it is named
-    for label, drawing in read_drawings(file, _is_of_training_writer):
-        if label is not None and not isinstance(drawing, DigitError):
-            with contextlib.suppress(EmptyDrawing):
-                images.append(preprocess(drawing))
-                labels.append(label)
-    if not images:
-        raise DataUnavailable(f"{file} holds no labelled strokes. Name another file.")
-    return np.array(images), np.array(labels)
+    strokes, labels = [], []
+    for label, drawing in read_drawings(file, is_of_them):
+        if label is not None and isinstance(drawing, Drawing) and drawing.strokes:
+            strokes.append(drawing.strokes)
+            labels.append(label)
+    if not strokes:
+        raise DataUnavailable(f"{file} holds no labelled strokes of the writers needed. Name another file.")
+    return strokes, labels
 
 
-def _is_of_training_writer(entry: dict[str, Any]) -> bool:
-    number = re.fullmatch(r"train-(\d{1,9})", str(entry.get("writer", "")))
-    return number is None or int(number[1]) <= PEN_WRITERS
+def _draw_drawings(settings: Settings, on_progress: Callable[[float], None]) -> tuple[Images, Images]:
+    """Drawings as people enter them: pen strokes, the program's digits and scribbles to train on; those that validate
+    are of other writers."""
+    rng = np.random.default_rng(SYNTHETIC_SEED)
+    written, shown = (_read_strokes(settings, writers) for writers in (TRAINING_WRITERS, CHOOSING_WRITERS))
+    total = sum(DRAWINGS.values()) + CHOOSING_DRAWINGS
+    images, labels = np.empty((total, 28, 28), np.uint8), np.empty(total, np.int64)
+
+    def draw(kind: str, i: int) -> tuple[Strokes, int]:
+        if kind == "digits":
+            return draw_digit(i % 10, rng), i % 10
+        if kind == "scribbles":
+            return scribble(rng), -1
+        strokes, digits = shown if kind == "validating" else written
+        at = i % len(strokes)
+        return (strokes[at] if kind == "validating" else vary(strokes[at], rng)), digits[at]
+
+    order = [(kind, i) for kind, count in DRAWINGS.items() for i in range(count)]
+    order = [order[place] for place in rng.permutation(len(order))]
+    for at, (kind, i) in enumerate([*order, *(("validating", i) for i in range(CHOOSING_DRAWINGS))]):
+        if at % REPORT == 0:
+            on_progress(at / total)
+        images[at], labels[at] = _enter(*draw(kind, i), rng)
+    cut = total - CHOOSING_DRAWINGS
+    return (images[:cut], labels[:cut]), (images[cut:], labels[cut:])
+
+
+def _enter(strokes: Strokes, label: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """Bring a drawing in, in a way that is drawn by lot; as strokes where a photograph shows nothing."""
+    try:
+        return preprocess(enter(strokes, rng)), label
+    except EmptyDrawing:
+        return preprocess(Drawing(strokes)), label
 
 
 def _load_feedback(settings: Settings, base_count: int) -> Images:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from digit_core.architectures import import_keras
+from digit_core.architectures import accuracy, import_keras
 from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed
 from digit_core.settings import STARTERS, Settings
 from digit_core.types import Checkpoint, Evaluation, ModelInfo, TrainConfig, TrainEvent
@@ -110,20 +110,44 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
         with zipfile.ZipFile(path) as archive:
             progress = json.loads(archive.read(PROGRESS))
         epochs = tuple(TrainEvent(**event | {"answers": tuple(event["answers"])}) for event in progress["epochs"])
-        return Checkpoint(keras.models.load_model(path), epochs, progress["sha256"])
+        network = keras.models.load_model(path, custom_objects={"accuracy": accuracy})
+        return Checkpoint(network, epochs, progress["sha256"])
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
         raise ModelUnavailable(
             f"The checkpoint of run {folder.name} is damaged. Start a new run with the same settings."
         ) from None
 
 
+def load_network(model_id: str, settings: Settings) -> Any:
+    """Load a stored model for Keras, not compiled. Raises ModelUnavailable, TrainingUnavailable."""
+    keras = import_keras()
+    content = read_model_file(load_info(model_id, settings), NETWORK_FILES[0], settings)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / NETWORK_FILES[0]
+        path.write_bytes(content)
+        return keras.models.load_model(path, compile=False)
+
+
 def save_network(network: Any, folder: Path) -> None:
-    """Write a Keras model as `model.keras`, without its optimizer, and as `model.tflite`."""
+    """Write a Keras model as `model.keras`, without its optimizer, and as `model.tflite`.
+
+    The latter holds its weights as float16 and has two outputs: `probabilities`, and the `features` they come from.
+    """
+    keras = import_keras()
+    import tensorflow
+
     with storing(folder), tempfile.TemporaryDirectory(dir=folder, prefix="export-") as scratch:
         network.compile()
         paths = [Path(scratch) / name for name in NETWORK_FILES]
         network.save(paths[0])
-        network.export(paths[1], format="litert", verbose=False)
+        outputs = {"probabilities": network.output, "features": network.get_layer("features").output}
+        keras.Model(network.input, outputs).export(
+            paths[1],
+            format="litert",
+            verbose=False,
+            optimizations=[tensorflow.lite.Optimize.DEFAULT],
+            target_spec={"supported_types": [tensorflow.float16]},
+        )
         for path in paths:
             path.replace(folder / path.name)
 

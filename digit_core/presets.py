@@ -10,10 +10,11 @@ from statistics import median
 from typing import Literal, get_args
 
 from digit_core.architectures import choose_precision, measure_network
-from digit_core.datasets import count_images
+from digit_core.datasets import CHOOSING_DRAWINGS, count_images
 from digit_core.types import Architecture, Run, TrainConfig
 
 Preset = Literal["quick-look", "balanced", "best"]
+VALIDATION = (5_000 + CHOOSING_DRAWINGS) / count_images("mnist+drawings")  # MNIST's last 5,000, and other writers'
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 CONFIGS: dict[tuple[Architecture, Preset], TrainConfig] = {
     ("ann", "quick-look"): TrainConfig(
@@ -37,6 +38,32 @@ CONFIGS: dict[tuple[Architecture, Preset], TrainConfig] = {
         epochs=6, batch_size=256, learning_rate=5e-3, filters=(16, 32, 64), batch_norm=False, dropout=0.3
     ),
     ("cnn", "best"): TrainConfig(dataset="mnist+synthetic", epochs=16, learning_rate=4e-3, filters=(24, 48, 96)),
+}
+Recipe = Literal["best-cnn", "best-ann"]
+RECIPES: dict[Recipe, TrainConfig] = {  # of the starter models; all but these settings is in `mnist+drawings`
+    "best-cnn": TrainConfig(
+        "cnn",
+        "mnist+drawings",
+        epochs=12,
+        batch_size=256,
+        learning_rate=4e-3,
+        filters=(24, 48, 96),
+        elastic=1.0,
+        label_smoothing=0.05,
+        validation_fraction=VALIDATION,
+    ),
+    "best-ann": TrainConfig(
+        "ann",
+        "mnist+drawings",
+        epochs=30,
+        batch_size=256,
+        learning_rate=3e-3,
+        hidden_units=(1024, 512, 256),
+        elastic=1.0,
+        dropout=0.1,
+        teacher_id="cnn",
+        validation_fraction=VALIDATION,
+    ),
 }
 SECONDS_PER_IMAGE, SECONDS_PER_MULTIPLICATION = 3e-5, 3.2e-11
 NORMALISED, FULL_PRECISION = 1.6, 1.5  # times as long with batch normalisation, and in float32

@@ -12,7 +12,14 @@ from typing import Any, get_args
 
 import numpy as np
 
-from digit_core.architectures import build_network, choose_precision, import_keras, measure_network
+from digit_core.architectures import (
+    CLASSES,
+    accuracy,
+    build_network,
+    choose_precision,
+    import_keras,
+    measure_network,
+)
 from digit_core.augmentation import augment
 from digit_core.errors import DataUnavailable, InvalidConfig
 from digit_core.types import (
@@ -44,6 +51,8 @@ def check_config(config: TrainConfig) -> None:
         ("batch size", config.batch_size, 1, 4096),
         ("learning rate", config.learning_rate, 1e-6, 1.0),
         ("dropout", config.dropout, 0.0, 0.9),
+        ("elastic bending in pixels", config.elastic, 0.0, 5.0),
+        ("label smoothing", config.label_smoothing, 0.0, 0.5),
         ("validation share", config.validation_fraction, 0.01, 0.5),
         ("early stopping", config.early_stopping, 0, 1000),
         ("time budget in seconds", config.time_budget_s, 0.0, 86400.0),
@@ -94,13 +103,16 @@ def train(
     should_stop: Callable[[], bool],
     checkpoint: Checkpoint | None = None,
     on_epoch: Callable[[Checkpoint], None] = lambda checkpoint: None,
+    teacher: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Any:
     """Train a network on the dataset's training images and return it, a Keras model in float32, not compiled.
 
     Emits `batch` events, ten a second at most, and an `epoch` event for each epoch, after which `on_epoch` is given a
-    checkpoint; with it a later training goes on from there. Ends early, with the network as it is, when `should_stop`
-    says so, the time budget is used up, or early stopping applies. Raises TrainingUnavailable, InvalidConfig, also when
-    the loss grows beyond all numbers, and DataUnavailable when the checkpoint is of another data set.
+    checkpoint; with it a later training goes on from there. `teacher` reads images `(N, 28, 28) uint8`: its
+    probabilities `(N, 10)` are half of what is learned (distillation, Hinton et al. 2015). Ends early, with the network
+    as it is, when `should_stop` says so, the time budget is used up, or early stopping applies. Raises
+    TrainingUnavailable, InvalidConfig, also when the loss grows beyond all numbers, and DataUnavailable when the
+    checkpoint is of another data set.
     """
     check_config(config)
     keras = import_keras()
@@ -110,8 +122,8 @@ def train(
         network = build_network(config, choose_precision())
         network.compile(
             _optimizer(keras, config),
-            loss="sparse_categorical_crossentropy",
-            metrics=["accuracy"],
+            loss="categorical_crossentropy",
+            metrics=[accuracy],
             steps_per_execution=BATCHES_PER_CALL[config.architecture],
         )
         epochs = []
@@ -127,16 +139,20 @@ def train(
         epoch = epochs[-1].epoch if epochs else 0
         rng = np.random.default_rng([config.seed, epoch])
         order = rng.permutation(len(x_train))
-        images = augment(x_train[order], rng) if config.augment else x_train[order]
+        images = augment(x_train[order], rng, config.elastic) if config.augment else x_train[order]
+        targets = to_targets(y_train[order], config.label_smoothing)
+        if teacher:
+            digits = y_train[order] >= 0
+            targets[digits] = (targets[digits] + teacher(images[digits])) / 2
         _seed_dropout(network, config.seed, epoch)
         history = network.fit(
             to_input(images),
-            y_train[order],
+            targets,
             batch_size=config.batch_size,
             initial_epoch=epoch,
             epochs=epoch + 1,
             shuffle=False,
-            validation_data=(to_input(x_validation), y_validation),
+            validation_data=(to_input(x_validation), to_targets(y_validation)),
             validation_batch_size=500,
             callbacks=[progress],
             verbose=0,
@@ -154,6 +170,19 @@ def train(
 def to_input(images: np.ndarray) -> np.ndarray:
     """Turn images `(N, 28, 28) uint8` into what a network reads: `(N, 28, 28, 1) float32` in 0-1."""
     return images[..., None].astype(np.float32) / 255
+
+
+def to_targets(labels: np.ndarray, smoothing: float = 0.0) -> np.ndarray:
+    """Turn labels `(N,)` 0-9, or -1 for what is no digit, into what a network should answer, `(N, 10) float32`.
+
+    smoothing: the share of certainty that goes to all digits alike (Szegedy et al. 2016). What is no digit is as likely
+    each of them (outlier exposure, Hendrycks et al. 2019).
+    """
+    digits = labels >= 0
+    targets = np.full((len(labels), CLASSES), 1 / CLASSES, np.float32)
+    targets[digits] *= smoothing
+    targets[np.flatnonzero(digits), labels[digits]] += 1 - smoothing
+    return targets
 
 
 def split_validation(dataset: Dataset, fraction: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -22,6 +22,7 @@ InputKind = Literal["canvas", "upload", "camera", "api", "import"]
 class Dataset:
     """Labelled images, `x (N, 28, 28) uint8` with bright ink and `y (N,) int64` in 0-9, to train and to test.
 
+    Among those to train on, -1 labels what is no digit: no answer is more right than another.
     `sha256` is the digest of the arrays' bytes in C order, one array after the other.
     """
 
@@ -72,8 +73,11 @@ class TrainConfig:
     pooling that halves the image; kernel_sizes (pixels) holds one for each block, or one for all; with padding `valid`
     a convolution shrinks the image by its kernel; global_pooling averages each filter over the image where else all
     pixels go on; dense_units come between blocks and output.
-    validation_fraction is the share at the end of the training images; early_stopping counts epochs without a better
-    validation loss (0: off); time_budget_s counts seconds of training (0: none), into which the schedule fits itself.
+    elastic is how far ink moves when images are bent at random, in pixels (root mean square, 0: not at all);
+    label_smoothing is the share of certainty taken from each label and given to all; teacher_id names a model whose
+    answers are half of what is learned. validation_fraction is the share at the end of the training images;
+    early_stopping counts epochs without a better validation loss (0: off); time_budget_s counts seconds of training
+    (0: none), into which the schedule fits itself.
     """
 
     architecture: Architecture = "cnn"
@@ -93,6 +97,9 @@ class TrainConfig:
     dense_units: tuple[int, ...] = ()
     dropout: float = 0.2
     augment: bool = True
+    elastic: float = 0.0
+    label_smoothing: float = 0.0
+    teacher_id: str | None = None
     validation_fraction: float = 1 / 12
     early_stopping: int = 0
     time_budget_s: float = 0.0

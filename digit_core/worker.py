@@ -14,7 +14,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from digit_core import runs
-from digit_core.architectures import check_tensorflow
+from digit_core.architectures import build_network, check_tensorflow, choose_precision
 from digit_core.augmentation import augment
 from digit_core.classifier import Network
 from digit_core.datasets import load_dataset
@@ -25,6 +25,8 @@ from digit_core.model_store import (
     CHECKPOINT,
     METADATA,
     load_checkpoint,
+    load_info,
+    load_network,
     model_folder,
     save_checkpoint,
     save_model,
@@ -161,6 +163,8 @@ def _train(folder: Path, settings: Settings, tell: Callable[[TrainEvent], None])
 
     stop = folder / "stop"
     config = runs.load_run(folder.name, settings).config
+    if config.teacher_id:
+        load_info(config.teacher_id, settings)  # rather now than after the images
     with _interrupted_by(stop):
         report("Fetching the images")
         dataset = load_dataset(config.dataset, settings, lambda what, share: report(f"{what}: {share:.0%}"))
@@ -175,7 +179,8 @@ def _train(folder: Path, settings: Settings, tell: Callable[[TrainEvent], None])
             epochs[:] = checkpoint.epochs
             save_checkpoint(checkpoint, folder)
 
-        trained = train(config, dataset, tell, stop.exists, checkpoint, keep)
+        teacher = _load_teacher(config.teacher_id, settings) if config.teacher_id else None
+        trained = train(config, dataset, tell, stop.exists, checkpoint, keep, teacher)
         if stop.exists():
             return None
         report("Measuring it on the test images")
@@ -186,6 +191,13 @@ def _train(folder: Path, settings: Settings, tell: Callable[[TrainEvent], None])
     message = f"{100 * info.test_accuracy:.2f} % of {len(dataset.y_test):,} test images"
     tell(dataclasses.replace(epochs[-1], kind="finished", time=time.time(), answers=(), message=message))
     return info
+
+
+def _load_teacher(model_id: str, settings: Settings) -> Callable[[np.ndarray], np.ndarray]:
+    """A stored model that reads images `(N, 28, 28) uint8`, as fast as it can here."""
+    network = build_network(load_info(model_id, settings).config, choose_precision())
+    network.set_weights(load_network(model_id, settings).get_weights())
+    return lambda images: network.predict(images[..., None] / np.float32(255), batch_size=1000, verbose=0)
 
 
 def _evaluate(folder: Path, config: TrainConfig, dataset: Dataset) -> tuple[Evaluation, dict[str, float]]:

@@ -15,7 +15,13 @@ from digit_core.training import check_config
 from digit_core.types import Architecture, Optimizer, Padding, Schedule, TrainConfig
 from pages._shared import duration, tell, told_errors
 
-IMAGES = {"mnist": "MNIST", "synthetic": "Synthetic digits", "pen-digits": "Pen strokes", "feedback": "Feedback"}
+IMAGES = {
+    "mnist": "MNIST",
+    "synthetic": "Synthetic digits",
+    "pen-digits": "Pen strokes",
+    "feedback": "Feedback",
+    "drawings": "Drawings of all kinds",
+}
 TUPLES = ("hidden_units", "filters", "kernel_sizes", "dense_units")
 FOR_ANN = ("hidden_units",)
 FOR_CNN = ("filters", "kernel_sizes", "convolutions", "padding", "global_pooling", "dense_units")
@@ -157,6 +163,10 @@ def _ask_learning() -> None:
     st.selectbox("Optimizer", get_args(Optimizer), key="optimizer", **changed)
     help = "Turn, stretch, slant, shift, thicken and thin the images: for drawings unlike MNIST's"
     st.toggle("Augment", key="augment", help=help, **changed)
+    help = "How far ink is moved when images are bent, in pixels; 0: not at all"
+    st.slider("Bend", 0.0, 5.0, step=0.1, key="elastic", help=help, **changed)
+    help = "The share of certainty taken from each label and given to all digits"
+    st.slider("Label smoothing", 0.0, 0.5, step=0.01, key="label_smoothing", help=help, **changed)
     help = "Of the training images, held out to see how it does on new ones"
     st.slider(
         "Validation share", 0.01, 0.5, step=0.001, format="percent", key="validation_fraction", help=help, **changed

@@ -131,6 +131,19 @@ def test_a_preset_is_taken_but_for_what_is_given_beside_it(monkeypatch):
     assert created == [dataclasses.replace(CONFIGS["ann", "quick-look"], dataset="synthetic", epochs=7)]
 
 
+def test_a_recipe_needs_the_strokes_it_was_made_with(monkeypatch):
+    monkeypatch.delenv("DIGIT_LAB_PEN_DIGITS", raising=False)
+    result = run("train", "--recipe", "best-cnn")
+    assert result.exit_code == 1
+    assert "Set DIGIT_LAB_PEN_DIGITS" in result.stderr
+
+
+def test_a_recipe_and_a_preset_are_not_mixed():
+    result = run("train", "--recipe", "best-cnn", "--preset", "best")
+    assert result.exit_code == 2
+    assert "Leave one out" in result.stderr
+
+
 def test_an_unknown_data_set_is_told_before_anything_is_made():
     result = run("train", "--dataset", "cifar")
     assert result.exit_code == 1

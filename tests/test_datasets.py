@@ -184,6 +184,39 @@ def test_of_the_pen_strokes_only_the_training_writers_are_learned_from(settings,
     assert mixed.y_train[:-20].tolist() == [1, 1, 7]
 
 
+@pytest.fixture
+def written(settings, tmp_path, tiny_mnist, monkeypatch):
+    """A few drawings in place of thousands: ones by writers to learn from, sevens by those to choose by."""
+    monkeypatch.setattr(datasets, "DRAWINGS", {"pen strokes": 6, "digits": 20, "scribbles": 4})
+    monkeypatch.setattr(datasets, "CHOOSING_DRAWINGS", 5)
+    (tmp_path / "mnist.npz").write_bytes(tiny_mnist)
+    stroke = [[[5, 0], [5, 9]]]
+    lines = [(1, 20), (7, 21), (7, 24), (9, 25), (9, 30)]
+    path = strokes_file(tmp_path, *({"label": y, "writer": f"train-{w:02}", "strokes": stroke} for y, w in lines))
+    return dataclasses.replace(settings, pen_digits=path, mnist=tmp_path / "mnist.npz")
+
+
+def test_drawings_of_all_kinds_are_learned_from_and_validated_by_other_writers(written):
+    mixed = load_dataset("mnist+drawings", written)
+    learned = mixed.y_train[:30]
+    assert sorted(np.unique(learned)) == [-1, *range(10)]
+    assert ((learned == -1).sum(), (learned == 1).sum(), (learned == 7).sum()) == (4, 8, 2)
+    assert mixed.y_train[30:].tolist() == [0, 1, 2, 3, 4, 5, 7, 7, 7, 7, 7]
+    assert mixed.x_train[:30].any(axis=(1, 2)).all()
+
+
+def test_the_same_drawings_come_each_time(written):
+    assert load_dataset("mnist+drawings", written).sha256 == load_dataset("mnist+drawings", written).sha256
+
+
+def test_drawings_need_strokes_of_writers_to_choose_by(written, tmp_path):
+    only = strokes_file(tmp_path, {"label": 1, "writer": "train-03", "strokes": [[[5, 0], [5, 9]]]})
+    with pytest.raises(DataUnavailable, match="of the writers needed"):
+        load_dataset("mnist+drawings", dataclasses.replace(written, pen_digits=only))
+    with pytest.raises(DataUnavailable, match="Set DIGIT_LAB_PEN_DIGITS"):
+        load_dataset("mnist+drawings", dataclasses.replace(written, pen_digits=None))
+
+
 def test_pen_strokes_that_are_not_there_are_told(settings, tmp_path, few):
     with pytest.raises(DataUnavailable, match="Set DIGIT_LAB_PEN_DIGITS"):
         load_dataset("synthetic+pen-digits", dataclasses.replace(settings, pen_digits=None))

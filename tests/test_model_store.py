@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from digit_core import model_store
+from digit_core.architectures import build_network
 from digit_core.classifier import Classifier, Network, load_classifier
 from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed
 from digit_core.model_store import (
@@ -19,6 +20,7 @@ from digit_core.model_store import (
     load_info,
     model_folder,
     read_model_file,
+    save_network,
     to_json,
     write_file,
 )
@@ -211,6 +213,20 @@ def test_threads_that_share_a_classifier_get_their_own_answers(settings):
 def test_bytes_that_are_no_network_are_refused():
     with pytest.raises(ModelUnavailable, match="cannot be read"):
         Network(b"not a flatbuffer")
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras 3.15 under NumPy 2.4
+def test_a_network_is_served_with_its_features_and_answers_as_it_did(tmp_path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    network = build_network(TrainConfig("ann", hidden_units=(32, 16)))
+    save_network(network, tmp_path)
+    content = (tmp_path / "model.tflite").read_bytes()
+    names = Interpreter(model_content=content).get_signature_list()["serving_default"]["outputs"]
+    assert sorted(names) == ["features", "probabilities"]
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28)).astype(np.uint8)
+    expected = network(images[..., None] / np.float32(255)).numpy()
+    np.testing.assert_allclose(Network(content).probabilities(images), expected, atol=2e-3)  # float16
 
 
 def test_calibration_comes_from_the_metadata(settings, handwriting):

@@ -6,11 +6,11 @@ import itertools
 import numpy as np
 import pytest
 
-from digit_core.architectures import build_network, import_keras, measure_network
+from digit_core.architectures import accuracy, build_network, import_keras, measure_network
 from digit_core.datasets import load_synthetic
 from digit_core.errors import DataUnavailable, InvalidConfig, ModelUnavailable
 from digit_core.model_store import load_checkpoint, save_checkpoint
-from digit_core.training import SAMPLE, check_config, learning_rate, split_validation, train
+from digit_core.training import SAMPLE, check_config, learning_rate, split_validation, to_targets, train
 from digit_core.types import TrainConfig
 
 # Keras 3.15 saves its variables in a way that NumPy 2.4 will forbid.
@@ -63,6 +63,8 @@ def weights_of(network):
         ({"dropout": 1.0}, "dropout is 1"),
         ({"architecture": "rnn"}, "architecture is 'rnn'. Choose one of ann, cnn"),
         ({"optimizer": "magic"}, "optimizer"),
+        ({"elastic": 9.0}, "elastic bending in pixels is 9"),
+        ({"label_smoothing": -0.1}, "label smoothing is -0.1"),
         ({"seed": -1}, "seed"),
     ],
 )
@@ -124,6 +126,42 @@ def test_the_answers_are_those_on_the_first_validation_images(dataset):
     _, _, x_validation, _ = split_validation(dataset, ANN.validation_fraction)
     expected = network(x_validation[:SAMPLE, ..., None].astype(np.float32) / 255).numpy().argmax(axis=1)
     assert np.mean(np.array(events[-1].answers) == expected) > 0.8  # half precision may answer otherwise on a border
+
+
+def test_targets_are_certain_smoothed_or_even():
+    targets = to_targets(np.array([3, -1, 0]), 0.1)
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(targets[0], np.where(np.arange(10) == 3, 0.91, 0.01), rtol=1e-5)
+    np.testing.assert_allclose(targets[1], 0.1)
+    np.testing.assert_array_equal(to_targets(np.array([7]))[0], np.eye(10)[7])
+
+
+def test_what_is_no_digit_counts_in_no_accuracy():
+    import_keras()
+    targets = to_targets(np.array([3, -1, -1, 5]), 0.1)
+    assert np.mean(accuracy(targets, to_targets(np.array([3, 0, 0, 4])))) == pytest.approx(0.5)
+    assert np.mean(accuracy(targets[1:3], targets[1:3])) == 0
+
+
+def test_what_is_no_digit_is_left_open(dataset):
+    noise = np.random.default_rng(0).integers(0, 256, (300, 28, 28)).astype(np.uint8)
+    mixed = dataclasses.replace(
+        dataset,
+        x_train=np.concatenate([noise[:200], dataset.x_train]),
+        y_train=np.concatenate([np.full(200, -1), dataset.y_train]),
+    )
+    config = dataclasses.replace(ANN, epochs=8, learning_rate=0.01, augment=False)
+    network = train(config, mixed, lambda event: None, never)
+    confidence = network(noise[200:, ..., None] / np.float32(255)).numpy().max(axis=1)
+    assert np.median(confidence) < 0.3
+
+
+def test_a_teacher_is_believed_as_much_as_the_labels(dataset):
+    config = dataclasses.replace(ANN, epochs=8, learning_rate=0.01, augment=False)
+    three = np.eye(10, dtype=np.float32)[3]
+    network = train(config, dataset, lambda event: None, never, teacher=lambda images: np.tile(three, (len(images), 1)))
+    said = network(dataset.x_train[:200, ..., None] / np.float32(255)).numpy()
+    assert said[dataset.y_train[:200] != 3, 3].mean() == pytest.approx(0.5, abs=0.1)
 
 
 def break_off_in_second_epoch(config, dataset, folder):

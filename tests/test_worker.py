@@ -89,6 +89,19 @@ def test_a_run_trains_in_a_process_of_its_own_and_its_model_serves(settings):
     }
 
 
+def test_a_teacher_that_is_not_there_ends_a_run_at_once(settings):
+    run_id = runs.create_run(dataclasses.replace(CONFIG, teacher_id="nobody"), settings)
+    with pytest.raises(ModelUnavailable, match="no model 'nobody'"):
+        execute_run(run_id, settings, lambda event: None)
+    assert status(settings, run_id) == "failed"
+
+
+@pytest.mark.slow
+def test_a_network_learns_from_another(settings):
+    run_id = runs.create_run(dataclasses.replace(CONFIG, teacher_id="cnn"), settings)
+    assert execute_run(run_id, settings, lambda event: None).config.teacher_id == "cnn"
+
+
 @pytest.mark.parametrize("end", ["finished", "stopped", "failed", "batch"])
 def test_a_run_that_does_not_wait_is_not_executed(settings, keep_run, end):
     keep_run("mine", "queued", "started", end)
