@@ -17,11 +17,12 @@ from click.core import ParameterSource
 from digit_core import runs
 from digit_core.architectures import check_tensorflow
 from digit_core.classifier import Classifier, load_classifier
-from digit_core.datasets import check_dataset, load_mnist
+from digit_core.datasets import check_dataset, download_mnist, find_mnist, load_mnist
 from digit_core.drawings import read_drawings, read_picture_file
 from digit_core.errors import DataUnavailable, DigitError
 from digit_core.evaluation import evaluate as compare
 from digit_core.model_store import list_models, load_default, to_json, write_file
+from digit_core.pen_digits import download_pen_digits, find_pen_digits
 from digit_core.preprocessing import preprocess
 from digit_core.presets import CONFIGS, PRESETS, RECIPES, Preset, Recipe
 from digit_core.settings import Settings, read_settings
@@ -56,6 +57,9 @@ SETTINGS_HELP = {
     "time_budget_s": "Seconds of training, 0 for no limit.",
     "seed": "Decides weights, order and augmentation.",
 }
+
+
+FETCHED = {"mnist": (find_mnist, download_mnist), "pen-digits": (find_pen_digits, download_pen_digits)}
 
 
 class Numbers(click.ParamType[tuple[int, ...]]):
@@ -240,6 +244,35 @@ def models_list(settings: Settings, /, as_json: bool) -> None:
             f"{info.model_id:24} {info.architecture}  {info.parameters:>9,} weights  {info.size_bytes / 1e6:4.1f} MB  "
             f"{100 * info.test_accuracy:.2f} % right on the test images of {info.dataset}"
         )
+
+
+@main.group()
+def data() -> None:
+    """The data sets that are learned from."""
+
+
+@data.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def data_list(settings: Settings, /, as_json: bool) -> None:
+    """Say which data sets are on this machine, and where."""
+    found = {name: find(settings) for name, (find, _) in FETCHED.items()}
+    if as_json:
+        _echo_json({name: None if path is None else str(path) for name, path in found.items()})
+        return
+    for name, path in found.items():
+        click.echo(f"{name:12} {path or f'not here: python -m digit_core data fetch {name}'}")
+
+
+@data.command("fetch")
+@click.argument("name", type=click.Choice(list(FETCHED)))
+@click.pass_obj
+def data_fetch(settings: Settings, /, name: str) -> None:
+    """Download a data set into the data folder. Example: data fetch pen-digits"""
+    _, download = FETCHED[name]
+    with click.progressbar(length=100, label=f"Downloading {name}", file=sys.stderr) as bar:
+        path = download(settings, lambda share: bar.update(int(100 * share) - bar.pos))
+    click.echo(str(path))
 
 
 def _read_all(classifier: Classifier, path: Path) -> tuple[list[int | None], np.ndarray]:

@@ -4,24 +4,19 @@ MNIST is looked for in this order: the path given, `DIGIT_LAB_MNIST`, Keras's ca
 """
 
 import hashlib
-import http.client
 import re
-import shutil
-import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from digit_core.downloads import fetch
 from digit_core.drawings import load_arrays, read_drawings
 from digit_core.errors import DataUnavailable, EmptyDrawing
 from digit_core.feedback import FeedbackStore
 from digit_core.handwriting import enter, vary
-from digit_core.model_store import storing, write_file
+from digit_core.pen_digits import find_pen_digits
 from digit_core.preprocessing import preprocess
 from digit_core.scribbles import scribble
 from digit_core.settings import Settings
@@ -37,8 +32,6 @@ MNIST_SHA256 = {  # of the arrays' bytes in C order: they hold for every packagi
 }
 MNIST_BYTES = 55_000_000  # unpacked; the file itself has 11.5 million
 DOWNLOAD_BYTES = 20_000_000
-TIMEOUT = 20.0  # seconds without an answer
-TRIES = 3
 SYNTHETIC_TRAIN, SYNTHETIC_TEST, SYNTHETIC_SEED = 30_000, 2_000, 2026
 BASES = ("mnist", "synthetic")  # what a data set's test and validation images are of
 ADDITIONS = ("synthetic", "pen-digits", "feedback", "drawings")
@@ -96,10 +89,11 @@ def check_dataset(name: str, settings: Settings) -> list[str]:
             f"DIGIT_LAB_MNIST names {settings.mnist}, which is not there. Put mnist.npz ({MNIST_URL}) there, or choose "
             "synthetic digits."
         )
-    if {"pen-digits", "drawings"} & set(parts) and settings.pen_digits is None:
+    if {"pen-digits", "drawings"} & set(parts) and find_pen_digits(settings) is None:
         raise DataUnavailable(
-            "The pen strokes are not on this machine. Set DIGIT_LAB_PEN_DIGITS to a .jsonl[.gz] file of lines "
-            '{"label": 7, "strokes": [[[x, y], ...], ...]}, or choose other images.'
+            "The pen strokes are not on this machine. Fetch them with `python -m digit_core data fetch pen-digits`, or "
+            'set DIGIT_LAB_PEN_DIGITS to a .jsonl[.gz] file of lines {"label": 7, "strokes": [[[x, y], ...], ...]}, or '
+            "choose other images."
         )
     return parts
 
@@ -175,7 +169,7 @@ def _read_strokes(settings: Settings, writers: range) -> tuple[list[Strokes], li
         number = re.fullmatch(r"train-(\d{1,9})", str(entry.get("writer", "")))
         return int(number[1]) in writers if number else writers is TRAINING_WRITERS
 
-    file = settings.pen_digits or Path()  # check_dataset saw that it is named
+    file = find_pen_digits(settings) or Path()  # check_dataset saw that it is there
     strokes, labels = [], []
     for label, drawing in read_drawings(file, is_of_them):
         if label is not None and isinstance(drawing, Drawing) and drawing.strokes:
@@ -250,44 +244,11 @@ def _dataset(name: str, *arrays: np.ndarray) -> Dataset:
 def download_mnist(settings: Settings, on_progress: Callable[[float], None]) -> Path:
     """Fetch MNIST into the data folder and return its path. Raises DataUnavailable, StorageFailed."""
     target = settings.data / "mnist.npz"
-    with storing(target.parent):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix="download-"))
-    candidate = scratch / target.name
     try:
-        for attempt in range(1, TRIES + 1):
-            try:
-                content = _fetch(on_progress)
-                write_file(candidate, content)
-                _read_mnist(candidate)  # a network that wants a sign-in answers with a page of its own
-                break
-            except (OSError, http.client.HTTPException, DataUnavailable) as error:
-                if attempt == TRIES:
-                    reason = "something else came" if isinstance(error, DataUnavailable) else error
-                    raise DataUnavailable(
-                        f"MNIST could not be downloaded ({reason}). Go online and try again, or put {MNIST_URL} "
-                        f"at {target}, or name it in DIGIT_LAB_MNIST. Synthetic digits need no download."
-                    ) from None
-                time.sleep(attempt)
-        with storing(target.parent):
-            candidate.replace(target)
-        return target
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _fetch(on_progress: Callable[[float], None]) -> bytes:
-    try:
-        response = urllib.request.urlopen(MNIST_URL, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise
-    with response:
-        total = int(response.headers.get("Content-Length") or 11_490_434)
-        content = bytearray()
-        while chunk := response.read(2**18):
-            content += chunk
-            if len(content) > DOWNLOAD_BYTES:
-                raise OSError("the file is larger than MNIST")
-            on_progress(min(1.0, len(content) / total))
-    return bytes(content)
+        fetch(MNIST_URL, target, DOWNLOAD_BYTES, _read_mnist, on_progress)
+    except DataUnavailable as error:
+        raise DataUnavailable(
+            f"{error} Go online and try again, or put {MNIST_URL} at {target}, or name it in DIGIT_LAB_MNIST. "
+            "Synthetic digits need no download."
+        ) from None
+    return target

@@ -11,8 +11,9 @@ from digit_core.types import Drawing
 PHOTOGRAPHS, PICTURES = 0.2, 0.35  # shares of the ways in which a drawing enters; the rest come as strokes
 SHEET = 140  # pixels: a canvas at half its size
 PENS = 6 / 280, 40 / 280  # of the canvas's side
-EXTENTS = 0.2, 0.95  # of the canvas's side, the drawing's longest
+EXTENTS = 0.2, 1.0  # of the canvas's side, the drawing's longest
 WIDEST = 0.4  # of the drawing's longest side: with a wider pen it has no shape
+BOLD, BOLD_PENS = 0.3, (0.25, 0.42)  # the share of pictures drawn as with a thumb, and their pens, of the longest side
 FEW = 12  # points: a stroke of fewer has no corners to cut, and no piece to spare
 WAVES = 3  # that bend the plane a drawing is written on
 JOINED, BROKEN, HOOKED = 0.04, 0.06, 0.15  # how often a pen is not lifted, skips, or slips at its ends
@@ -64,9 +65,11 @@ def enter(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> Drawing:
 def _draw_on_canvas(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> np.ndarray:
     extent = SHEET * rng.uniform(*EXTENTS)
     pen = min(SHEET * rng.uniform(*PENS), WIDEST * extent)
-    rim = extent / 2
-    x, y = rng.uniform(rim, SHEET - rim, 2)
-    return sketch(place(strokes, extent - pen, (x, y)), max(1, round(pen)), SHEET)
+    if rng.random() < BOLD:
+        pen = extent * rng.uniform(*BOLD_PENS)
+    extent = min(extent, SHEET - pen)
+    x, y = rng.uniform(0, SHEET - pen - extent, 2) + (pen + extent) / 2
+    return sketch(place(strokes, extent, (x, y)), max(1, round(pen)), SHEET)
 
 
 def _hurry(stroke: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -113,7 +116,7 @@ def _wave(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _lean(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Slant, turn, stretch, taper and bow the whole, and move its waist."""
-    waist, taper, bow, aspect, slant, turn = rng.normal(0, (0.12, 0.12, 0.03, 0.14, 0.18, 0.11))
+    waist, taper, bow, aspect, slant, turn = rng.normal(0, (0.12, 0.12, 0.03, 0.14, 0.18, 0.16))
     x, y = points.T
     y = np.clip(y + 0.5, 0, None) ** np.exp(waist) - 0.5
     x = x * (1 + taper * y) * np.exp(aspect) + bow * np.cos(np.pi * y) - slant * y

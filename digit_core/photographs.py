@@ -11,7 +11,7 @@ import numpy as np
 
 from digit_core.strokes import sketch
 
-SIDE = 320  # pixels
+SIDE = 240  # pixels
 EXTENTS = 0.3, 0.85  # of the side, the drawing's longest
 PENS = 0.03, 0.2  # of the drawing's longest side: a ballpoint's to a marker's
 QUALITY = 40, 95  # of JPEG
@@ -24,7 +24,7 @@ CHALK = ((240, 240, 235), (245, 230, 150), (170, 210, 240))
 
 
 def photograph(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> bytes:
-    """Take a picture of strokes, each `(K, 2)`, y down, in any unit: a JPEG of 320 x 320 pixels."""
+    """Take a picture of strokes, each `(K, 2)`, y down, in any unit: a JPEG of 240 x 240 pixels."""
     surface = str(rng.choice(list(SURFACES), p=list(SURFACES.values())))
     colour, sheet = _lay_paper(surface, rng)
     ink = _write(strokes, rng)

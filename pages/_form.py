@@ -1,14 +1,15 @@
 """The settings of a training, as a form: its widgets are named by the fields of TrainConfig."""
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any, get_args
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from digit_core.architectures import measure_network
 from digit_core.datasets import ADDITIONS, BASES, MNIST_URL, check_dataset, count_images, download_mnist, find_mnist
 from digit_core.errors import DigitError, InvalidConfig
+from digit_core.pen_digits import download_pen_digits, find_pen_digits
 from digit_core.presets import CONFIGS, PRESETS, estimate_seconds, find_preset
 from digit_core.settings import Settings
 from digit_core.training import check_config
@@ -65,6 +66,7 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
     added = [name for name in ADDITIONS if name != state.base]
     help = "More images to train on, beside those that validate and test"
     st.pills("Add", added, selection_mode="multi", key="added", help=help, **words, **KEPT)
+    _offer_pen_digits(settings)
     with st.expander("Network", icon=":material/hub:"):
         _ask_network()
     with st.expander("Learning", icon=":material/tune:"):
@@ -113,6 +115,15 @@ def _leave_preset() -> None:
     state.preset = None
 
 
+def _offer_pen_digits(settings: Settings) -> None:
+    """Where pen strokes are wanted and not on the machine, say so, and fetch them if asked to."""
+    if not {"pen-digits", "drawings"} & set(state.added) or find_pen_digits(settings):
+        return
+    st.caption("Pen strokes of 30 writers, from the UCI repository, are not on this machine yet.")
+    if st.button("Download pen strokes (6 MB)", icon=":material/download:", key="download_pen_digits"):
+        _download("pen strokes", download_pen_digits, settings)
+
+
 def _offer_mnist(settings: Settings) -> None:
     """Where MNIST is not on the machine, say so, and fetch it if asked to."""
     if find_mnist(settings):
@@ -122,16 +133,18 @@ def _offer_mnist(settings: Settings) -> None:
         f"here at once. To put MNIST here by hand, save [mnist.npz]({MNIST_URL}) in `{settings.data}`."
     )
     if st.button("Download MNIST (11 MB)", icon=":material/download:", key="download_mnist"):
-        bar = st.progress(0.0, "Downloading MNIST")
-        with told_errors():
-            download_mnist(settings, lambda share: _show_share(bar, share))
-            state.fetched_mnist = True
-            st.rerun()
-        bar.empty()
+        state.fetched_mnist = True
+        _download("MNIST", download_mnist, settings)
+        del state.fetched_mnist
 
 
-def _show_share(bar: DeltaGenerator, share: float) -> None:
-    bar.progress(share, f"Downloading MNIST: {share:.0%}")
+def _download(name: str, download: Callable[..., object], settings: Settings) -> None:
+    """Fetch a data set and show the page anew; tell why, where that fails."""
+    bar = st.progress(0.0, f"Downloading {name}")
+    with told_errors():
+        download(settings, lambda share: bar.progress(share, f"Downloading {name}: {share:.0%}"))
+        st.rerun()
+    bar.empty()
 
 
 def _ask_network() -> None:

@@ -135,7 +135,7 @@ def test_a_recipe_needs_the_strokes_it_was_made_with(monkeypatch):
     monkeypatch.delenv("DIGIT_LAB_PEN_DIGITS", raising=False)
     result = run("train", "--recipe", "best-cnn")
     assert result.exit_code == 1
-    assert "Set DIGIT_LAB_PEN_DIGITS" in result.stderr
+    assert "data fetch pen-digits" in result.stderr
 
 
 def test_a_recipe_and_a_preset_are_not_mixed():
@@ -154,6 +154,25 @@ def test_a_run_that_is_not_there_is_not_resumed():
     result = run("train", "--resume", "nobody")
     assert result.exit_code == 1
     assert "no run 'nobody'" in result.stderr
+
+
+def test_the_data_sets_are_listed(monkeypatch, tmp_path):
+    monkeypatch.setenv("DIGIT_LAB_PEN_DIGITS", str(tmp_path))
+    monkeypatch.delenv("DIGIT_LAB_MNIST", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert json.loads(run("data", "list", "--json").stdout) == {"mnist": None, "pen-digits": str(tmp_path)}
+    assert "data fetch mnist" in run("data", "list").stdout
+
+
+def test_a_data_set_is_fetched(monkeypatch, tmp_path):
+    def download(settings, on_progress):
+        on_progress(0.5)
+        return tmp_path / "mnist.npz"
+
+    monkeypatch.setitem(cli.FETCHED, "mnist", (None, download))
+    result = run("data", "fetch", "mnist")
+    assert (result.exit_code, result.stdout.strip()) == (0, str(tmp_path / "mnist.npz"))
+    assert run("data", "fetch", "cifar").exit_code == 2
 
 
 def test_the_models_are_listed():

@@ -81,5 +81,5 @@ def test_a_canvas_is_used_from_a_fifth_to_the_whole():
         if image is not None and image.shape == (SHEET, SHEET):
             rows, columns = (np.flatnonzero((image > 127).any(axis=axis)) for axis in (1, 0))
             extents.append(max(np.ptp(rows), np.ptp(columns)) / SHEET)
-    assert EXTENTS[0] - 0.03 < min(extents) < 0.35
+    assert EXTENTS[0] < min(extents) < 0.4
     assert 0.85 < max(extents) <= 1

@@ -18,7 +18,7 @@ import streamlit as st
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
-from digit_core import datasets, model_store, runs
+from digit_core import datasets, downloads, model_store, runs
 from digit_core.feedback import FeedbackStats, FeedbackStore
 from digit_core.model_store import load_default
 from digit_core.presets import CONFIGS, PRESETS
@@ -580,10 +580,28 @@ def test_mnist_is_downloaded_from_the_page(monkeypatch, private):
 def test_a_download_that_fails_is_told(monkeypatch, private):
     monkeypatch.delenv("DIGIT_LAB_MNIST", raising=False)
     monkeypatch.setattr(datasets, "MNIST_URL", "http://127.0.0.1:9/mnist.npz")
-    monkeypatch.setattr(datasets, "TRIES", 1)
+    monkeypatch.setattr(downloads, "TRIES", 1)
     page = open_app().switch_page("train.py").run()
     press(page, "Download")
-    assert "MNIST could not be downloaded" in said(page)
+    assert "mnist.npz could not be downloaded" in said(page)
+
+
+def test_pen_strokes_that_are_wanted_can_be_fetched(monkeypatch, private):
+    monkeypatch.delenv("DIGIT_LAB_PEN_DIGITS", raising=False)
+
+    def download(settings, on_progress):
+        on_progress(0.5)
+        settings.data.mkdir(parents=True)
+        (settings.data / "pen_digits_strokes.jsonl.gz").write_bytes(b"strokes")
+
+    monkeypatch.setattr("pages._form.download_pen_digits", download)
+    page = open_app().switch_page("train.py").run()
+    assert not [button for button in page.button if "Download pen" in button.label]
+    page.pills(key="added").set_value(["pen-digits"]).run()
+    assert "The pen strokes are not on this machine" in said(page)
+    press(page, "Download pen strokes")
+    assert not [button for button in page.button if "Download pen" in button.label]
+    assert "pen strokes are not on this machine" not in said(page)
 
 
 def test_without_tensorflow_the_train_page_says_how_to_get_it(app, monkeypatch):

@@ -41,7 +41,7 @@ CHOSEN = 5_000  # of MNIST's training images, the last
 SIDE = 280  # canvas pixels
 EDGE = 4  # pixels between ink and the canvas's corner
 PENS = (6, 20, 40)  # canvas pixels
-WIDEST = 0.4  # of a drawing's longest side: a wider pen leaves nothing to read
+WIDEST = 0.4  # of the longest side that the strokes span: a wider pen leaves nothing to read
 TILT = 15  # degrees
 SURE = 0.9  # confidence from which a wrong answer misleads
 PLAIN_EPOCHS = 12
@@ -81,8 +81,8 @@ def tilt(strokes: Strokes, degrees: float) -> Strokes:
 
 
 def lay(strokes: Strokes, pen: int, share: float, corner: bool) -> Strokes:
-    """Put strokes onto the canvas so that their ink takes a share of it, in the middle or in the corner."""
-    extent = share * SIDE - pen
+    """Put strokes onto the canvas so that they span a share of it, in the middle or in the corner, their ink inside."""
+    extent = min(share * SIDE, SIDE - 2 * EDGE - pen)
     box = np.ptp(np.concatenate(strokes), axis=0)
     x, y = box / box.max() * extent / 2 + EDGE + pen / 2
     return place(strokes, extent, (x, y) if corner else (SIDE / 2, SIDE / 2))
@@ -115,7 +115,7 @@ def conditions() -> Iterator[tuple[str, str, Callable[[Strokes, np.random.Genera
     for degrees in (-TILT, TILT):
         yield "tilts", f"strokes, tilted by {degrees}°", as_strokes(20, 0.75, degrees=degrees)
     for pen in PENS:
-        for size, share in {"small": _smallest(pen), "big": 0.75, "full": 0.98}.items():
+        for size, share in {"small": _smallest(pen), "big": 0.75, "full": 1.0}.items():
             yield "pictures", f"picture, {size}, pen of {pen} px", as_picture(pen, share, corner=size == "small")
     for degrees in (-TILT, TILT):
         yield "pictures", f"picture, tilted by {degrees}°", as_picture(20, 0.75, degrees=degrees)

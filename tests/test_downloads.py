@@ -1,0 +1,120 @@
+"""Downloads from a real server on this machine, which fails as servers do."""
+
+import http.server
+import threading
+
+import pytest
+
+from digit_core import downloads
+from digit_core.downloads import fetch
+from digit_core.errors import DataUnavailable, StorageFailed
+
+CONTENT = bytes(range(256)) * 4000
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Answers, one per request, each a status and a body; what was asked for, and from which byte."""
+    answers, asked = [], []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, body, *length = answers[min(len(asked), len(answers) - 1)]
+            start = int(self.headers.get("Range", "bytes=0-")[6:-1])
+            asked.append((self.path, start))
+            if status == 206:
+                body = body[start:]
+            self.send_response(status)
+            self.send_header("Content-Length", str(length[0] if length else len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
+    yield f"http://127.0.0.1:{server.server_port}/file", answers, asked
+    server.shutdown()
+    server.server_close()
+
+
+def check(path):
+    if path.read_bytes() != CONTENT:
+        raise DataUnavailable("not the file")
+
+
+def ignore(share):
+    pass
+
+
+def test_a_file_comes_whole_and_tells_its_share(serve, tmp_path):
+    url, answers, _ = serve
+    answers.append((200, CONTENT))
+    shares = []
+    fetch(url, tmp_path / "new" / "file", 2_000_000, check, shares.append)
+    assert (tmp_path / "new" / "file").read_bytes() == CONTENT
+    assert shares == sorted(shares) and shares[-1] == 1.0
+
+
+def test_a_file_that_is_there_is_not_asked_for(serve, tmp_path):
+    url, _, asked = serve
+    (tmp_path / "file").write_bytes(CONTENT)
+    fetch(url, tmp_path / "file", 2_000_000, check, ignore)
+    assert asked == []
+
+
+def test_a_download_goes_on_where_it_broke_off(serve, tmp_path):
+    url, answers, asked = serve
+    answers += [(200, CONTENT[:600_000], len(CONTENT)), (206, CONTENT)]
+    fetch(url, tmp_path / "file", 2_000_000, check, ignore)
+    assert [start for _, start in asked] == [0, 600_000]
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_the_next_call_goes_on_too(serve, tmp_path):
+    url, answers, asked = serve
+    answers += [(200, CONTENT[:1000], len(CONTENT))] + [(503, b"")] * 2 + [(206, CONTENT)]
+    with pytest.raises(DataUnavailable, match="file could not be downloaded"):
+        fetch(url, tmp_path / "file", 2_000_000, check, ignore)
+    fetch(url, tmp_path / "file", 2_000_000, check, ignore)
+    assert asked[-1][1] == 1000
+
+
+def test_a_server_that_cannot_go_on_starts_anew(serve, tmp_path):
+    url, answers, _ = serve
+    (tmp_path / "file.part").write_bytes(CONTENT[:5000])
+    answers.append((200, CONTENT))
+    fetch(url, tmp_path / "file", 2_000_000, check, ignore)
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_a_part_that_is_whole_is_taken(serve, tmp_path):
+    url, answers, _ = serve
+    (tmp_path / "file.part").write_bytes(CONTENT)
+    answers.append((416, b""))
+    fetch(url, tmp_path / "file", 2_000_000, check, ignore)
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_a_part_of_something_else_is_thrown_away(serve, tmp_path):
+    url, answers, asked = serve
+    (tmp_path / "file.part").write_bytes(b"another file's beginning")
+    answers += [(206, CONTENT), (200, CONTENT)]
+    fetch(url, tmp_path / "file", 2_000_000, check, ignore)
+    assert [start for _, start in asked] == [24, 0]
+
+
+def test_an_endless_file_is_cut_off(serve, tmp_path):
+    url, answers, _ = serve
+    answers.append((200, CONTENT))
+    with pytest.raises(DataUnavailable, match="the file is larger than 1 MB"):
+        fetch(url, tmp_path / "file", 1_000_000, check, ignore)
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told(serve, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(StorageFailed, match="could not be written"):
+        fetch(serve[0], tmp_path / "taken" / "file", 1_000, check, ignore)
