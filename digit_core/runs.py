@@ -6,6 +6,7 @@ stop. A process holds `run.lock` while it lives, so a run without a final event 
 form a queue in the order of their `queued` events; whoever is first takes the next free one of the turns.
 """
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -24,7 +25,7 @@ from filelock import FileLock, Timeout
 from digit_core.datasets import split_name
 from digit_core.diary import append_event, read_changes
 from digit_core.drawings import load_arrays
-from digit_core.errors import DataUnavailable, DigitError, ModelUnavailable, StorageFailed
+from digit_core.errors import DataUnavailable, DigitError, ModelUnavailable, StorageFailed, TrainingUnavailable
 from digit_core.model_store import (
     METADATA,
     STARTER_IDS,
@@ -42,6 +43,8 @@ ACTIVE = ("queued", "running")
 FINAL = ("finished", "stopped", "failed")
 START_UP = 15.0  # seconds that a new process has to take its lock
 DELETED = ".deleted"
+RESERVE = "reserve"  # a file of so many bytes, given up so that a full disk still takes a run's last words
+RESERVE_BYTES = 16_384
 PROBE = 0.002  # seconds
 PICTURE_BYTES = 1_000_000
 PROBING = threading.Lock()
@@ -66,6 +69,7 @@ def create_run(config: TrainConfig, settings: Settings, run_id: str | None = Non
                 continue
         try:
             write_file(folder / "config.json", to_json(config))
+            write_file(folder / RESERVE, bytes(RESERVE_BYTES))
             append_event(folder, TrainEvent("queued", time.time()))
         except StorageFailed:
             shutil.rmtree(folder, ignore_errors=True)  # or the id would be taken by nothing
@@ -77,20 +81,29 @@ def create_run(config: TrainConfig, settings: Settings, run_id: str | None = Non
 def start_run(config: TrainConfig, settings: Settings) -> str:
     """Create a run, start its process, and return its id at once.
 
-    The process outlives this one. Raises what `create_run` raises.
+    The process outlives this one. Raises what `create_run` raises, and TrainingUnavailable when it cannot be started.
     """
     run_id = create_run(config, settings)
-    _start_process(run_id, settings)
+    try:
+        _start_process(run_id, settings)
+    except DigitError:
+        shutil.rmtree(model_folder(run_id, settings), ignore_errors=True)  # or it would wait for nothing
+        raise
     return run_id
 
 
 def resume_run(run_id: str, settings: Settings) -> None:
     """Start a process that goes on with a run after its last whole epoch.
 
-    Raises ModelUnavailable when it is under way or finished, StorageFailed.
+    Raises ModelUnavailable when it is under way or finished, StorageFailed, TrainingUnavailable.
     """
     requeue(run_id, settings)
-    _start_process(run_id, settings)
+    try:
+        _start_process(run_id, settings)
+    except DigitError as error:
+        with contextlib.suppress(StorageFailed):
+            append_event(model_folder(run_id, settings), TrainEvent("failed", time.time(), message=str(error)))
+        raise
 
 
 def requeue(run_id: str, settings: Settings) -> None:
@@ -103,11 +116,12 @@ def requeue(run_id: str, settings: Settings) -> None:
     folder = model_folder(run_id, settings)
     with storing(folder):
         (folder / "stop").unlink(missing_ok=True)
+    write_file(folder / RESERVE, bytes(RESERVE_BYTES))
     append_event(folder, TrainEvent("queued", time.time()))
 
 
 def stop_run(run_id: str, settings: Settings) -> None:
-    """Ask a run to stop; it does within a second."""
+    """Ask a run to stop; it does within a second, or some more where a single batch takes longer."""
     write_file(model_folder(run_id, settings) / "stop", b"")
 
 
@@ -216,17 +230,24 @@ def load_pictures(run_id: str, name: str, settings: Settings) -> Pictures | None
 def _start_process(run_id: str, settings: Settings) -> None:
     folder = model_folder(run_id, settings)
     command = [sys.executable, "-m", "digit_core", "train", "--resume", run_id, "--queued"]
-    with storing(folder), (folder / "worker.log").open("ab") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=os.environ | to_environ(settings),
-            creationflags=getattr(subprocess, "DETACHED_PROCESS", 0),  # Windows' own
-            start_new_session=True,
-        )
+    with storing(folder):
+        log = (folder / "worker.log").open("ab")
+    with log:
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | to_environ(settings),
+                creationflags=getattr(subprocess, "DETACHED_PROCESS", 0),  # Windows' own
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise TrainingUnavailable(
+                f"The training could not be started: {error.strerror}. Close other programs, and try again."
+            ) from error
     threading.Thread(target=process.wait, daemon=True).start()  # or it would stay a zombie
 
 

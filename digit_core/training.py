@@ -85,8 +85,8 @@ def check_config(config: TrainConfig) -> None:
             raise InvalidConfig(f"The {name} is {choice!r}. Choose one of {', '.join(choices)}.")
     if config.architecture == "cnn" and len(config.kernel_sizes) not in (1, len(config.filters)):
         raise InvalidConfig(
-            f"There are {len(config.kernel_sizes)} kernel sizes for {len(config.filters)} blocks. Give one for each "
-            "block, or one for all."
+            f"The number of kernel sizes is {len(config.kernel_sizes)}, that of blocks {len(config.filters)}. Give one "
+            "size for each block, or one for all."
         )
     parameters, _ = measure_network(config)
     if parameters > MAX_PARAMETERS:
@@ -160,8 +160,8 @@ def train(
         if progress.stopped:
             break
         epochs.append(progress.to_event("epoch", {name: float(values[-1]) for name, values in history.items()}))
-        on_event(epochs[-1])
         on_epoch(Checkpoint(network, tuple(epochs), dataset.sha256))
+        on_event(epochs[-1])  # an epoch that is told is kept
     trained = build_network(config)
     trained.set_weights(network.get_weights())
     return trained

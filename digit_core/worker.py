@@ -3,6 +3,7 @@
 import _thread
 import contextlib
 import dataclasses
+import os
 import shutil
 import signal
 import threading
@@ -19,7 +20,7 @@ from digit_core.augmentation import augment
 from digit_core.classifier import Network
 from digit_core.datasets import load_dataset
 from digit_core.diary import append_event
-from digit_core.errors import DigitError, ModelUnavailable
+from digit_core.errors import DigitError, ModelUnavailable, StorageFailed
 from digit_core.evaluation import calibrate, evaluate, fit_calibration
 from digit_core.model_store import (
     CHECKPOINT,
@@ -32,7 +33,6 @@ from digit_core.model_store import (
     save_model,
     save_network,
     storing,
-    write_file,
 )
 from digit_core.settings import Settings
 from digit_core.training import SAMPLE, split_validation, train
@@ -41,8 +41,7 @@ from digit_core.types import Checkpoint, Dataset, Evaluation, EventKind, ModelIn
 LOCK_WAIT = 5.0  # seconds
 POLL = 0.3  # seconds between two looks at the queue
 STOP_POLL, STOP_GRACE = 0.1, 0.4  # seconds between two looks at `stop`, and until what goes on is interrupted
-RESERVE = "reserve"  # a file of so many bytes, given up so that a full disk still takes the last words
-RESERVE_BYTES = 16_384
+GIVE_UP = 5.0  # seconds until a process that no interruption reaches, in a batch of minutes, ends itself
 WORST = 24  # mistakes kept as pictures
 
 
@@ -56,13 +55,24 @@ def execute_run(run_id: str, settings: Settings, on_event: Callable[[TrainEvent]
     runs.load_run(run_id, settings)  # or the lock would make a folder of any name
     folder = model_folder(run_id, settings)
     try:
-        lock = FileLock(folder / "run.lock").acquire(timeout=LOCK_WAIT)
-    except Timeout:
-        raise ModelUnavailable(f"Run {run_id} is under way in another process. Watch it, or stop it first.") from None
+        lock = _lock(folder)
+    except StorageFailed as error:
+        append_event(folder, TrainEvent("failed", time.time(), message=str(error)))
+        raise
     with lock:
         if (status := runs.load_run(run_id, settings).status) != "queued":
             raise ModelUnavailable(f"Run {run_id} is {status}: it does not wait for its turn. Resume it first.")
         return _execute(folder, settings, on_event)
+
+
+def _lock(folder: Path) -> contextlib.AbstractContextManager[object]:
+    with storing(folder):
+        try:
+            return FileLock(folder / "run.lock").acquire(timeout=LOCK_WAIT)
+        except Timeout:
+            raise ModelUnavailable(
+                f"Run {folder.name} is under way in another process. Watch it, or stop it first."
+            ) from None
 
 
 def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], None]) -> ModelInfo | None:
@@ -74,16 +84,15 @@ def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], 
             on_event(event)
 
     def end(kind: EventKind, message: str = "") -> None:
-        (folder / RESERVE).unlink(missing_ok=True)
+        (folder / runs.RESERVE).unlink(missing_ok=True)
         if folder.is_dir():  # it may have been deleted
             append_event(folder, TrainEvent(kind, time.time(), message=message))
 
     try:
         _clear_up(folder)
         check_tensorflow()
-        write_file(folder / RESERVE, bytes(RESERVE_BYTES))
         with _turn(folder, settings) as has_turn:
-            info = _train(folder, settings, tell) if has_turn else None
+            info = _train(folder, settings, tell, lambda: end("stopped")) if has_turn else None
     except DigitError as error:
         (folder / METADATA).unlink(missing_ok=True)  # what has failed is no model
         end("failed", str(error))
@@ -101,7 +110,7 @@ def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], 
         end("stopped")
         on_event(TrainEvent("stopped", time.time()))
         return None
-    for name in (CHECKPOINT, RESERVE, "stop"):
+    for name in (CHECKPOINT, runs.RESERVE, "stop"):
         (folder / name).unlink(missing_ok=True)
     return info
 
@@ -136,16 +145,25 @@ def _turn(folder: Path, settings: Settings) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def _interrupted_by(stop: Path) -> Iterator[None]:
-    """Raise KeyboardInterrupt in the main thread when `stop` appears and what goes on does not end by itself."""
+def _interrupted_by(stop: Path, tell_stop: Callable[[], None]) -> Iterator[None]:
+    """Raise KeyboardInterrupt in the main thread when `stop` appears and what goes on does not end by itself.
+
+    Where that does not help, tell the end and leave: what was kept was kept whole.
+    """
     over, deciding = threading.Event(), threading.Lock()
 
     def watch() -> None:
+        asked_at = None
         while not over.wait(STOP_POLL):
             while stop.exists() and not over.wait(STOP_GRACE):  # once may be swallowed by a library
+                asked_at = asked_at or time.monotonic()
                 with deciding:
-                    if not over.is_set():
-                        _thread.interrupt_main()
+                    if over.is_set():
+                        return
+                    if time.monotonic() - asked_at > GIVE_UP:
+                        tell_stop()
+                        os._exit(0)
+                    _thread.interrupt_main()
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what is in the background without
@@ -157,7 +175,9 @@ def _interrupted_by(stop: Path) -> Iterator[None]:
             over.set()
 
 
-def _train(folder: Path, settings: Settings, tell: Callable[[TrainEvent], None]) -> ModelInfo | None:
+def _train(
+    folder: Path, settings: Settings, tell: Callable[[TrainEvent], None], tell_stop: Callable[[], None]
+) -> ModelInfo | None:
     def report(message: str) -> None:
         tell(TrainEvent("started", time.time(), message=message))
 
@@ -165,7 +185,7 @@ def _train(folder: Path, settings: Settings, tell: Callable[[TrainEvent], None])
     config = runs.load_run(folder.name, settings).config
     if config.teacher_id:
         load_info(config.teacher_id, settings)  # rather now than after the images
-    with _interrupted_by(stop):
+    with _interrupted_by(stop, tell_stop):
         report("Fetching the images")
         dataset = load_dataset(config.dataset, settings, lambda what, share: report(f"{what}: {share:.0%}"))
         _, _, x_validation, y_validation = split_validation(dataset, config.validation_fraction)
@@ -187,7 +207,7 @@ def _train(folder: Path, settings: Settings, tell: Callable[[TrainEvent], None])
         save_network(trained, folder)
         evaluation, calibration = _evaluate(folder, config, dataset)
     info = save_model(folder, config, trained.count_params(), epochs[-1].metrics, evaluation, calibration)
-    (folder / RESERVE).unlink(missing_ok=True)
+    (folder / runs.RESERVE).unlink(missing_ok=True)
     message = f"{100 * info.test_accuracy:.2f} % of {len(dataset.y_test):,} test images"
     tell(dataclasses.replace(epochs[-1], kind="finished", time=time.time(), answers=(), message=message))
     return info

@@ -1,5 +1,6 @@
 """The settings of a training, as a form: its widgets are named by the fields of TrainConfig."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any, get_args
@@ -201,7 +202,9 @@ def _to_config() -> TrainConfig:
 
 def _read_numbers(name: str, text: str) -> tuple[int, ...]:
     parts = [part for part in text.replace(",", " ").split() if part]
-    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
-        words = name.replace("_", " ")
-        raise InvalidConfig(f"The {words} are {text!r:.60}. Write whole numbers with commas between them, like 64, 32.")
+    if not all(re.fullmatch("0|[1-9][0-9]{0,8}", part) for part in parts):  # 1,024 would be two numbers
+        words, example = name.replace("_", " "), "5, 3" if name == "kernel_sizes" else "64, 32"
+        raise InvalidConfig(
+            f"The {words} are {text!r:.60}. Write whole numbers with commas between them, like {example}."
+        )
     return tuple(map(int, parts))

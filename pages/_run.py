@@ -83,7 +83,8 @@ def _show_place(run: Run, settings: Settings) -> None:
     place = queue.index(run.run_id) + 1 if run.run_id in queue else 1
     running = sum(other.status == "running" for other in runs.list_runs(settings))
     many = settings.parallel_runs
-    if place + running <= many:
+    is_new = run.queued_at is None or time.time() - run.queued_at.timestamp() < runs.START_UP
+    if place + running <= many and is_new:
         st.progress(0.0, "Starting its process")
         return
     words = f"place {place} of {max(place, len(queue))}, {many} {'run trains' if many == 1 else 'runs train'} at a time"

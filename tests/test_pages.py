@@ -532,9 +532,11 @@ def test_another_network_learns_from_the_same_images(train, started):
     [
         ("filters", "8, many", "The filters are '8, many'. Write whole numbers"),
         ("filters", "", "number of blocks is 0"),
-        ("filters", "8,8,8,8", "4 blocks"),
+        ("filters", "8,8,8,8", "that of blocks 4"),
         ("dense_units", "9999", "number of dense units is 9999"),
-        ("kernel_sizes", "5, 5, 5", "There are 3 kernel sizes for 2 blocks"),
+        ("kernel_sizes", "5, 5, 5", "number of kernel sizes is 3, that of blocks 2"),
+        ("kernel_sizes", "1.5", "like 5, 3"),
+        ("dense_units", "1,024", "The dense units are '1,024'. Write whole numbers"),
     ],
 )
 def test_a_wrong_setting_gets_a_sentence_and_nothing_starts(train, key, text, sentence):

@@ -1,6 +1,7 @@
 """Runs as folders: what they hold, what their diaries tell, who is next."""
 
 import dataclasses
+import errno
 import io
 import json
 import time
@@ -12,7 +13,7 @@ from filelock import FileLock
 
 from digit_core import runs
 from digit_core.diary import STEPS, append_event
-from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed
+from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed, TrainingUnavailable
 from digit_core.model_store import to_json
 from digit_core.settings import read_settings, to_environ
 from digit_core.types import Pictures, TrainConfig, TrainEvent
@@ -204,6 +205,27 @@ def test_a_full_disk_leaves_the_id_free(settings, monkeypatch):
         patched.setattr(runs, "write_file", full)
         runs.create_run(CONFIG, settings, "mine")
     assert runs.create_run(CONFIG, settings, "mine") == "mine"
+
+
+@pytest.fixture
+def unstartable(monkeypatch):
+    def refuse(*rest, **more):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(runs.subprocess, "Popen", refuse)
+
+
+def test_a_run_whose_process_cannot_start_leaves_nothing(settings, unstartable):
+    with pytest.raises(TrainingUnavailable, match="Resource temporarily unavailable"):
+        runs.start_run(CONFIG, settings)
+    assert runs.list_runs(settings) == []
+
+
+def test_a_run_whose_process_cannot_start_again_can_be_resumed_later(settings, unstartable):
+    diary(settings, "mine", "queued", "started", "stopped")
+    with pytest.raises(TrainingUnavailable):
+        runs.resume_run("mine", settings)
+    assert runs.load_run("mine", settings).status == "failed"
 
 
 def test_a_folder_that_cannot_be_made_is_told(settings, tmp_path):

@@ -53,7 +53,7 @@ def weights_of(network):
         ({"architecture": "ann", "hidden_units": ()}, "hidden layers"),
         ({"architecture": "ann", "hidden_units": (0,)}, "hidden units"),
         ({"filters": (9999,)}, "filters"),
-        ({"filters": (8, 8, 8), "kernel_sizes": (3, 3)}, "2 kernel sizes for 3 blocks"),
+        ({"filters": (8, 8, 8), "kernel_sizes": (3, 3)}, "number of kernel sizes is 2, that of blocks 3"),
         ({"kernel_sizes": (11,)}, "kernel size is 11"),
         ({"convolutions": 0}, "convolutions in a block is 0"),
         ({"dense_units": (0,)}, "dense units"),
@@ -118,6 +118,18 @@ def test_the_events_count_up_and_the_network_learns(dataset):
     assert epochs[-1].metrics["loss"] < epochs[0].metrics["loss"]
     assert epochs[-1].metrics["val_accuracy"] > 0.3
     assert network.dtype_policy.name == "float32"
+
+
+def test_an_epoch_that_is_told_is_kept(dataset):
+    happened = []
+    train(
+        dataclasses.replace(ANN, epochs=2),
+        dataset,
+        lambda event: happened.append(event.kind) if event.kind == "epoch" else None,
+        never,
+        on_epoch=lambda checkpoint: happened.append("kept"),
+    )
+    assert happened == ["kept", "epoch"] * 2
 
 
 def test_the_answers_are_those_on_the_first_validation_images(dataset):

@@ -135,7 +135,7 @@ def test_a_queued_run_stops_while_it_waits(settings):
 def test_runs_take_turns_in_the_order_of_arrival(settings, monkeypatch):
     order = []
 
-    def train(folder, settings, tell):
+    def train(folder, settings, *rest):
         append_event(folder, TrainEvent("started", time.time()))
         order.append(f"{folder.name} begins")
         time.sleep(1)
@@ -155,7 +155,7 @@ def test_as_many_runs_train_at_a_time_as_the_setting_says(settings, monkeypatch)
     settings = dataclasses.replace(settings, parallel_runs=2)
     together = threading.Barrier(2, timeout=30)
 
-    def train(folder, settings, tell):
+    def train(folder, settings, *rest):
         append_event(folder, TrainEvent("started", time.time()))
         together.wait()
 
@@ -243,7 +243,36 @@ def test_a_disk_that_takes_no_picture_is_told_and_kept(settings, monkeypatch):
     with pytest.raises(StorageFailed):
         execute_run(run_id, settings, lambda event: None)
     assert read_events(settings.models / run_id)[-1].message == "The disk is full."
-    assert not (settings.models / run_id / worker.RESERVE).exists()
+    assert not (settings.models / run_id / runs.RESERVE).exists()
+
+
+def test_a_lock_that_cannot_be_made_ends_the_run_with_a_sentence(settings):
+    run_id = runs.create_run(CONFIG, settings)
+    (settings.models / run_id / "run.lock").mkdir()
+    with pytest.raises(StorageFailed):
+        execute_run(run_id, settings, lambda event: None)
+    last = read_events(settings.models / run_id)[-1]
+    assert last.kind == "failed" and "could not be written" in last.message
+
+
+UNREACHABLE = """
+import ctypes, pathlib, sys
+from digit_core import worker
+worker.GIVE_UP = 0.3
+stop, told = map(pathlib.Path, sys.argv[1:])
+with worker._interrupted_by(stop, lambda: told.write_text("stopped")):
+    stop.touch()
+    ctypes.CDLL(None).sleep(30)  # as a batch of minutes: no interruption reaches it
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="The test sleeps in the C library.")
+def test_a_batch_that_no_interruption_reaches_is_left(tmp_path):
+    stop, told = tmp_path / "stop", tmp_path / "told"
+    result = subprocess.run(
+        [sys.executable, "-c", UNREACHABLE, str(stop), str(told)], cwd=ROOT, timeout=25, check=False
+    )
+    assert (result.returncode, told.read_text()) == (0, "stopped")
 
 
 @pytest.mark.parametrize("loss", ["folder", "settings"])
