@@ -36,9 +36,10 @@ def import_keras() -> ModuleType:
 
 
 def accuracy(y_true: Any, y_pred: Any) -> Any:
-    """The share of digits that are read right, as a Keras metric; what is no digit, whose target is even, counts not.
+    """The share of a batch's digits that are read right, as a Keras metric; what is no digit counts not.
 
-    y_true, y_pred: tensors `(N, 10)`, rows summing to 1. Returns `(N,)`, whose mean is that share.
+    y_true, y_pred: tensors `(N, 10)`, rows summing to 1; the largest of y_true, which the teacher has a part in, is
+    right, and a row without one is no digit. Returns `(N,)`, whose mean is that share.
     """
     from keras import ops
 

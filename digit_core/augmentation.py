@@ -16,8 +16,8 @@ CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 def augment(images: np.ndarray, rng: np.random.Generator, elastic: float = 0.0) -> np.ndarray:
     """Turn, stretch, slant, shift, thicken or thin each image at random, and bend it (Simard et al. 2003).
 
-    images: `(N, 28, 28) uint8`, ink bright; elastic: pixels that points are moved by, root mean square. Returns new
-    images of the same shape and dtype.
+    images: `(N, 28, 28) uint8`, ink bright; elastic: pixels that points are moved by along each axis, root mean square
+    of the strongest bends. Returns new images of the same shape and dtype.
     """
     count = len(images)
     angle = np.radians(rng.uniform(-ROTATION, ROTATION, count))
@@ -37,9 +37,10 @@ def augment(images: np.ndarray, rng: np.random.Generator, elastic: float = 0.0) 
             out[i] = cv2.warpAffine(_change_pen(image, pen[i], strength[i]), matrices[i], (28, 28))
         return out
     bends = _draw_bends(rng) * np.float32(elastic)
-    chosen, share = rng.integers(len(bends), size=count), rng.uniform(0, 1.4, count).astype(np.float32)
+    chosen, share = rng.integers(len(bends), size=count), rng.random(count).astype(np.float32)
     for i, image in enumerate(images):
-        places = GRID @ matrices[i, :, :2].T.astype(np.float32) + matrices[i, :, 2].astype(np.float32)
+        back = cv2.invertAffineTransform(matrices[i]).astype(np.float32)  # for each new place, where it came from
+        places = GRID @ back[:, :2].T + back[:, 2]
         places += share[i] * bends[chosen[i]]
         out[i] = cv2.remap(_change_pen(image, pen[i], strength[i]), places, None, cv2.INTER_LINEAR)
     return out

@@ -33,9 +33,8 @@ class Network:
                 "The file model.tflite cannot be read. Restore it or train the model again."
             ) from None
         self._input = self._interpreter.get_input_details()[0]["index"]
-        names = next(iter(self._interpreter.get_signature_list().values()))["outputs"]
-        place = names.index("probabilities") if "probabilities" in names else 0  # the features may come first
-        self._output = self._interpreter.get_output_details()[place]["index"]
+        outputs = self._interpreter.get_signature_runner().get_output_details()
+        self._output = outputs.get("probabilities", next(iter(outputs.values())))["index"]  # beside the features
         self._count = 1
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:

@@ -257,6 +257,7 @@ def data() -> None:
 def data_list(settings: Settings, /, as_json: bool) -> None:
     """Say which data sets are on this machine, and where."""
     found = {name: find(settings) for name, (find, _) in FETCHED.items()}
+    found = {name: path if path and path.is_file() else None for name, path in found.items()}
     if as_json:
         _echo_json({name: None if path is None else str(path) for name, path in found.items()})
         return

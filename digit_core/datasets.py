@@ -90,10 +90,11 @@ def check_dataset(name: str, settings: Settings) -> list[str]:
             "synthetic digits."
         )
     if {"pen-digits", "drawings"} & set(parts) and find_pen_digits(settings) is None:
+        named = f": DIGIT_LAB_PEN_DIGITS names {settings.pen_digits}" if settings.pen_digits else ""
         raise DataUnavailable(
-            "The pen strokes are not on this machine. Fetch them with `python -m digit_core data fetch pen-digits`, or "
-            'set DIGIT_LAB_PEN_DIGITS to a .jsonl[.gz] file of lines {"label": 7, "strokes": [[[x, y], ...], ...]}, or '
-            "choose other images."
+            f"The pen strokes are not on this machine{named}. Fetch them with `python -m digit_core data fetch "
+            "pen-digits`, or set DIGIT_LAB_PEN_DIGITS to a .jsonl[.gz] file of lines "
+            '{"label": 7, "writer": "train-12", "strokes": [[[x, y], ...], ...]}, or choose other images.'
         )
     return parts
 
@@ -158,26 +159,31 @@ def _read_mnist(path: Path) -> Dataset:
 
 def _load_pen_digits(settings: Settings) -> Images:
     """The strokes of the training writers, drawn as MNIST would have been; what cannot be read is left out."""
-    strokes, labels = _read_strokes(settings, TRAINING_WRITERS)
-    return np.array([preprocess(Drawing(each)) for each in strokes]), np.array(labels)
+    drawings = _read_strokes(settings, TRAINING_WRITERS)
+    return np.array([preprocess(Drawing(strokes)) for strokes, _ in drawings]), np.array(
+        [label for _, label in drawings]
+    )
 
 
-def _read_strokes(settings: Settings, writers: range) -> tuple[list[Strokes], list[int]]:
+def _read_strokes(settings: Settings, writers: range) -> list[tuple[Strokes, int]]:
     """Strokes and labels of some writers of the UCI Pen Digits; strokes that name no writer are to train on."""
 
     def is_of_them(entry: dict[str, Any]) -> bool:
         number = re.fullmatch(r"train-(\d{1,9})", str(entry.get("writer", "")))
-        return int(number[1]) in writers if number else writers is TRAINING_WRITERS
+        return int(number[1]) in writers if number else writers == TRAINING_WRITERS
 
     file = find_pen_digits(settings) or Path()  # check_dataset saw that it is there
-    strokes, labels = [], []
-    for label, drawing in read_drawings(file, is_of_them):
-        if label is not None and isinstance(drawing, Drawing) and drawing.strokes:
-            strokes.append(drawing.strokes)
-            labels.append(label)
-    if not strokes:
-        raise DataUnavailable(f"{file} holds no labelled strokes of the writers needed. Name another file.")
-    return strokes, labels
+    found = [
+        (drawing.strokes, label)
+        for label, drawing in read_drawings(file, is_of_them)
+        if label is not None and isinstance(drawing, Drawing) and drawing.strokes
+    ]
+    if not found:
+        raise DataUnavailable(
+            f"{file} holds no labelled strokes of the writers train-{writers[0]:02} to train-{writers[-1]:02}. Name "
+            "another file."
+        )
+    return found
 
 
 def _draw_drawings(settings: Settings, on_progress: Callable[[float], None]) -> tuple[Images, Images]:
@@ -186,33 +192,34 @@ def _draw_drawings(settings: Settings, on_progress: Callable[[float], None]) -> 
     rng = np.random.default_rng(SYNTHETIC_SEED)
     written, shown = (_read_strokes(settings, writers) for writers in (TRAINING_WRITERS, CHOOSING_WRITERS))
     total = sum(DRAWINGS.values()) + CHOOSING_DRAWINGS
-    images, labels = np.empty((total, 28, 28), np.uint8), np.empty(total, np.int64)
+    images: list[np.ndarray] = []
+    labels: list[int] = []
 
-    def draw(kind: str, i: int) -> tuple[Strokes, int]:
-        if kind == "digits":
-            return draw_digit(i % 10, rng), i % 10
-        if kind == "scribbles":
-            return scribble(rng), -1
-        strokes, digits = shown if kind == "validating" else written
-        at = i % len(strokes)
-        return (strokes[at] if kind == "validating" else vary(strokes[at], rng)), digits[at]
+    def keep(strokes: Strokes, label: int) -> None:
+        if len(images) % REPORT == 0:
+            on_progress(len(images) / total)
+        images.append(_enter(strokes, rng))
+        labels.append(label)
 
-    order = [(kind, i) for kind, count in DRAWINGS.items() for i in range(count)]
-    order = [order[place] for place in rng.permutation(len(order))]
-    for at, (kind, i) in enumerate([*order, *(("validating", i) for i in range(CHOOSING_DRAWINGS))]):
-        if at % REPORT == 0:
-            on_progress(at / total)
-        images[at], labels[at] = _enter(*draw(kind, i), rng)
-    cut = total - CHOOSING_DRAWINGS
-    return (images[:cut], labels[:cut]), (images[cut:], labels[cut:])
+    for i in range(DRAWINGS["pen strokes"]):
+        strokes, label = written[i % len(written)]
+        keep(vary(strokes, rng), label)
+    for i in range(DRAWINGS["digits"]):
+        keep(draw_digit(i % 10, rng), i % 10)
+    for _ in range(DRAWINGS["scribbles"]):
+        keep(scribble(rng), -1)
+    for i in range(CHOOSING_DRAWINGS):
+        keep(*shown[i % len(shown)])
+    x, y, cut = np.array(images), np.array(labels), total - CHOOSING_DRAWINGS
+    return (x[:cut], y[:cut]), (x[cut:], y[cut:])
 
 
-def _enter(strokes: Strokes, label: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+def _enter(strokes: Strokes, rng: np.random.Generator) -> np.ndarray:
     """Bring a drawing in, in a way that is drawn by lot; as strokes where a photograph shows nothing."""
     try:
-        return preprocess(enter(strokes, rng)), label
+        return preprocess(enter(strokes, rng))
     except EmptyDrawing:
-        return preprocess(Drawing(strokes)), label
+        return preprocess(Drawing(strokes))
 
 
 def _load_feedback(settings: Settings, base_count: int) -> Images:

@@ -7,50 +7,63 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from digit_core.errors import DataUnavailable
 from digit_core.model_store import storing
 
 TIMEOUT = 20.0  # seconds without an answer
 TRIES = 3
+LOCK_WAIT = 2.0  # seconds for another process to end its download
 CHUNK = 2**18  # bytes
 
 
 def fetch(
     url: str, target: Path, most_bytes: int, check: Callable[[Path], object], on_progress: Callable[[float], None]
 ) -> None:
-    """Download a file to `target`, unless it is there already.
+    """Download a file to `target`, unless it is there already and good.
 
     What has come stays beside it in a `.part` file, and the next try, or the next call, goes on from there. `check`
     raises DataUnavailable for a file that is not the one wanted; `on_progress` is told the share that has come, 0-1.
     Raises DataUnavailable after three tries, StorageFailed.
     """
+    lock = FileLock(target.with_name(f"{target.name}.lock"))
     with storing(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=LOCK_WAIT)
+        except Timeout:
+            raise DataUnavailable(f"{target.name} is being downloaded already. Wait, and try again.") from None
+    with lock:
+        if not _is_good(target, check):
+            _fetch(url, target, most_bytes, check, on_progress)
+
+
+def _fetch(
+    url: str, target: Path, most_bytes: int, check: Callable[[Path], object], on_progress: Callable[[float], None]
+) -> None:
     part = target.with_name(f"{target.name}.part")
-    with FileLock(target.with_name(f"{target.name}.lock")):
-        for attempt in range(1, TRIES + 1):
-            if target.exists():  # another process was faster
-                return
-            try:
-                _continue(url, part, most_bytes, on_progress)
-                _check(part, check)
-            except (OSError, http.client.HTTPException) as error:
-                if attempt == TRIES:
-                    raise DataUnavailable(f"{target.name} could not be downloaded ({error}).") from None
-                time.sleep(attempt)
-                continue
-            with storing(target.parent):
-                part.replace(target)
+    for attempt in range(1, TRIES + 1):
+        try:
+            _continue(url, part, most_bytes, on_progress)
+            if not _is_good(part, check):  # a network that wants a sign-in answers with a page of its own
+                part.unlink()
+                raise OSError("something else came")
+            break
+        except (OSError, http.client.HTTPException) as error:
+            if attempt == TRIES:
+                raise DataUnavailable(f"{target.name} could not be downloaded ({error}).") from None
+            time.sleep(attempt)
+    with storing(target.parent):
+        part.replace(target)
 
 
-def _check(part: Path, check: Callable[[Path], object]) -> None:
+def _is_good(path: Path, check: Callable[[Path], object]) -> bool:
     try:
-        check(part)
-    except DataUnavailable:  # a network that wants a sign-in answers with a page of its own
-        part.unlink()
-        raise OSError("something else came") from None
+        check(path)
+    except DataUnavailable:
+        return False
+    return True
 
 
 def _continue(url: str, part: Path, most_bytes: int, on_progress: Callable[[float], None]) -> None:

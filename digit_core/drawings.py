@@ -19,7 +19,7 @@ from digit_core.types import Drawing
 
 ARRAYS_BYTES = 2**31  # of a .npz file, unpacked
 LINE_BYTES = 2**24  # of a strokes file: a million points, so that they can be refused by name
-NPZ_ERRORS = (
+ARCHIVE_ERRORS = (
     *(OSError, ValueError, KeyError, EOFError, TypeError, SyntaxError, RuntimeError, MemoryError),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
 )
@@ -122,5 +122,5 @@ def load_arrays(path: Path, names: tuple[str, ...], limit: int, advice: str) -> 
                 raise DataUnavailable(f"{path} holds more than {limit / 1e6:,.0f} MB. {advice}")
         with np.load(path, allow_pickle=False) as file:
             return {name: np.ascontiguousarray(file[name]) for name in names}
-    except NPZ_ERRORS:
+    except ARCHIVE_ERRORS:
         raise DataUnavailable(f"{path} cannot be read. {advice}") from None

@@ -12,8 +12,8 @@ PHOTOGRAPHS, PICTURES = 0.2, 0.35  # shares of the ways in which a drawing enter
 SHEET = 140  # pixels: a canvas at half its size
 PENS = 6 / 280, 40 / 280  # of the canvas's side
 EXTENTS = 0.2, 1.0  # of the canvas's side, the drawing's longest
-WIDEST = 0.4  # of the drawing's longest side: with a wider pen it has no shape
-BOLD, BOLD_PENS = 0.3, (0.25, 0.42)  # the share of pictures drawn as with a thumb, and their pens, of the longest side
+WIDEST = 0.4  # of the longest side that the strokes span: with a wider pen they have no shape
+BOLD, BOLD_PENS = 0.3, (0.25, 0.42)  # the share of pictures drawn as with a thumb, and their pens, of that side
 FEW = 12  # points: a stroke of fewer has no corners to cut, and no piece to spare
 WAVES = 3  # that bend the plane a drawing is written on
 JOINED, BROKEN, HOOKED = 0.04, 0.06, 0.15  # how often a pen is not lifted, skips, or slips at its ends
@@ -53,7 +53,10 @@ def place(strokes: tuple[np.ndarray, ...], extent: float, at: tuple[float, float
 
 def enter(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> Drawing:
     """Bring strokes in as people do: as strokes, as a picture of the canvas with any pen, size and place, or as a
-    photograph."""
+    photograph.
+
+    In a photograph of so little as a dot, `preprocess` may find nothing.
+    """
     way = rng.random()
     if way < PHOTOGRAPHS:
         return read_picture(photograph(strokes, rng))
@@ -64,11 +67,12 @@ def enter(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> Drawing:
 
 def _draw_on_canvas(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> np.ndarray:
     extent = SHEET * rng.uniform(*EXTENTS)
-    pen = min(SHEET * rng.uniform(*PENS), WIDEST * extent)
+    share = min(SHEET * rng.uniform(*PENS) / extent, WIDEST)  # the pen's, of the drawing's longest side
     if rng.random() < BOLD:
-        pen = extent * rng.uniform(*BOLD_PENS)
-    extent = min(extent, SHEET - pen)
-    x, y = rng.uniform(0, SHEET - pen - extent, 2) + (pen + extent) / 2
+        share = rng.uniform(*BOLD_PENS)
+    extent = min(extent, SHEET / (1 + share))
+    pen = share * extent
+    x, y = (SHEET - pen - extent) * rng.random(2) + (pen + extent) / 2
     return sketch(place(strokes, extent, (x, y)), max(1, round(pen)), SHEET)
 
 
@@ -89,7 +93,7 @@ def _skip(strokes: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarra
     if len(stroke) < FEW:
         return strokes
     start = int(rng.integers(3, len(stroke) - 5))
-    end = start + int(rng.integers(1, len(stroke) // FEW + 1))
+    end = min(start + int(rng.integers(1, len(stroke) // FEW + 1)), len(stroke) - 2)
     return [*strokes[:longest], stroke[:start], stroke[end:], *strokes[longest + 1 :]]
 
 

@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import json
 import re
-import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import uncompresspy
 
 from digit_core.downloads import fetch
+from digit_core.drawings import ARCHIVE_ERRORS
 from digit_core.errors import DataUnavailable
 from digit_core.model_store import write_file
 from digit_core.settings import Settings
@@ -31,27 +31,23 @@ SHA256 = "92dd8d0ba69fb94fe0b7472188b1e069b59d0d6c81898d4548dbc01238972960"
 
 
 def find_pen_digits(settings: Settings) -> Path | None:
-    """Return the file of strokes on this machine, or None. One named by `DIGIT_LAB_PEN_DIGITS` comes first."""
-    if settings.pen_digits:
-        return settings.pen_digits
-    kept = settings.data / STROKES
-    return kept if kept.is_file() else None
+    """Return the file of strokes on this machine, or None. One named by `DIGIT_LAB_PEN_DIGITS` is not replaced."""
+    path = settings.pen_digits or settings.data / STROKES
+    return path if path.is_file() else None
 
 
 def download_pen_digits(settings: Settings, on_progress: Callable[[float], None]) -> Path:
     """Fetch the strokes into the data folder and return their path. Raises DataUnavailable, StorageFailed."""
-    target = settings.data / STROKES
-    if not target.is_file():
-        archive = settings.data / ARCHIVE
-        try:
-            fetch(URL, archive, ARCHIVE_BYTES, _read_archive, on_progress)
-        except DataUnavailable as error:
-            raise DataUnavailable(
-                f"{error} Go online and try again, or put {URL} at {archive}, or name a file of strokes in "
-                "DIGIT_LAB_PEN_DIGITS."
-            ) from None
-        lines = "".join(json.dumps(drawing, separators=(",", ":")) + "\n" for drawing in _read_archive(archive))
-        write_file(target, gzip.compress(lines.encode(), mtime=0))
+    target, archive = settings.data / STROKES, settings.data / ARCHIVE
+    try:
+        fetch(URL, archive, ARCHIVE_BYTES, _read_archive, on_progress)
+    except DataUnavailable as error:
+        raise DataUnavailable(
+            f"{error} Go online and try again, or put {URL} at {archive}, or name a file of strokes in "
+            "DIGIT_LAB_PEN_DIGITS."
+        ) from None
+    lines = "".join(json.dumps(drawing, separators=(",", ":")) + "\n" for drawing in _read_archive(archive))
+    write_file(target, gzip.compress(lines.encode(), mtime=0))
     return target
 
 
@@ -61,12 +57,11 @@ def _read_archive(path: Path) -> list[dict[str, Any]]:
         with (
             zipfile.ZipFile(path) as archive,
             archive.open(MEMBER) as packed,
-            warnings.catch_warnings(action="error"),
-            uncompresspy.open(packed) as text,
+            uncompresspy.LZWFile(packed, warn_truncation=False) as text,  # the digest tells what is cut off
         ):
             content = text.read(TEXT_BYTES)
         drawings = list(read_unipen(content.decode("ascii").splitlines()))
-    except (OSError, ValueError, KeyError, EOFError, UserWarning, zipfile.BadZipFile):
+    except ARCHIVE_ERRORS:
         raise DataUnavailable(f"{path} cannot be read as the UCI Pen Digits.") from None
     if digest(drawings) != SHA256:
         raise DataUnavailable(f"{path} does not hold the UCI Pen Digits.")
@@ -79,22 +74,28 @@ def read_unipen(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     Raises ValueError for what is no such text.
     """
     drawing: dict[str, Any] = {}
-    for line in lines:
-        word, _, rest = line.strip().partition(" ")
-        if word == ".SEGMENT" and rest.startswith("DIGIT"):
+    for line in map(str.strip, lines):
+        if line.startswith(".SEGMENT DIGIT"):
             if drawing:
                 yield drawing
-            drawing = {"label": int(rest.split('"')[1]), "writer": "", "strokes": []}
-        elif word == ".COMMENT" and drawing and not drawing["writer"]:
-            drawing["writer"] = f"train-{int(rest.split()[1]):02}"  # label, writer, number
-        elif word == ".PEN_DOWN" and drawing:
+            drawing = {"label": _number(r'.*"(\d)"', line), "writer": "", "strokes": []}
+        elif line.startswith(".COMMENT") and drawing and not drawing["writer"]:
+            writer = _number(r"\.COMMENT +\d +(\d{1,2}) .*", line)  # label, writer, number
+            drawing["writer"] = f"train-{writer:02}"
+        elif line == ".PEN_DOWN" and drawing:
             drawing["strokes"].append([])
-        elif drawing and drawing["strokes"] and re.fullmatch(r"\d+\s+\d+", line.strip()):
+        elif drawing and drawing["strokes"] and re.fullmatch(r"\d{1,4}\s+\d{1,4}", line, re.ASCII):
             x, y = map(int, line.split())
             drawing["strokes"][-1].append([x, BOX - y])
     if not drawing:
         raise ValueError("no digit in it")
     yield drawing
+
+
+def _number(pattern: str, line: str) -> int:
+    if found := re.fullmatch(pattern, line, re.ASCII):
+        return int(found[1])
+    raise ValueError(f"no number in {line!r:.80}")
 
 
 def digest(drawings: Iterable[dict[str, Any]]) -> str:

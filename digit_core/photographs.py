@@ -9,6 +9,7 @@ from functools import cache
 import cv2
 import numpy as np
 
+from digit_core.errors import EmptyDrawing
 from digit_core.strokes import sketch
 
 SIDE = 240  # pixels
@@ -24,7 +25,12 @@ CHALK = ((240, 240, 235), (245, 230, 150), (170, 210, 240))
 
 
 def photograph(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> bytes:
-    """Take a picture of strokes, each `(K, 2)`, y down, in any unit: a JPEG of 240 x 240 pixels."""
+    """Take a picture of strokes, each `(K, 2)`, y down, in any unit: a JPEG of 240 x 240 pixels.
+
+    Raises EmptyDrawing when there is no stroke.
+    """
+    if not strokes:
+        raise EmptyDrawing("There are no strokes to photograph. Give some.")
     surface = str(rng.choice(list(SURFACES), p=list(SURFACES.values())))
     colour, sheet = _lay_paper(surface, rng)
     ink = _write(strokes, rng)

@@ -14,7 +14,8 @@ from digit_core.datasets import CHOOSING_DRAWINGS, count_images
 from digit_core.types import Architecture, Run, TrainConfig
 
 Preset = Literal["quick-look", "balanced", "best"]
-VALIDATION = (5_000 + CHOOSING_DRAWINGS) / count_images("mnist+drawings")  # MNIST's last 5,000, and other writers'
+CHOOSING_IMAGES = 5_000  # of MNIST's training images, the last
+VALIDATION = (CHOOSING_IMAGES + CHOOSING_DRAWINGS) / count_images("mnist+drawings")
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 CONFIGS: dict[tuple[Architecture, Preset], TrainConfig] = {
     ("ann", "quick-look"): TrainConfig(
@@ -40,7 +41,7 @@ CONFIGS: dict[tuple[Architecture, Preset], TrainConfig] = {
     ("cnn", "best"): TrainConfig(dataset="mnist+synthetic", epochs=16, learning_rate=4e-3, filters=(24, 48, 96)),
 }
 Recipe = Literal["best-cnn", "best-ann"]
-RECIPES: dict[Recipe, TrainConfig] = {  # of the starter models; all but these settings is in `mnist+drawings`
+RECIPES: dict[Recipe, TrainConfig] = {  # of the starter models
     "best-cnn": TrainConfig(
         "cnn",
         "mnist+drawings",
@@ -70,11 +71,14 @@ RECIPES: dict[Recipe, TrainConfig] = {  # of the starter models; all but these s
 SECONDS_PER_IMAGE, SECONDS_PER_MULTIPLICATION = 3e-5, 3.2e-11
 NORMALISED, FULL_PRECISION = 1.6, 1.5  # times as long with batch normalisation, and in float32
 START_SECONDS = 3.0  # until the first batch is done
+LOAD_SECONDS = 5.0  # TensorFlow's
+SECONDS_TO_MAKE = {"synthetic": 6.0, "pen-digits": 2.0, "drawings": 230.0}  # the images of a data set
 RUNS_MEASURED = 5
 
 
 def estimate_seconds(config: TrainConfig, pace: float = 1.0) -> float:
-    """About how many seconds of training a config takes on a machine of that pace; two cores have 1.
+    """About how many seconds of training a config takes on a machine of that pace; two cores have 1. A teacher, who
+    reads all images too, is not counted.
 
     Raises InvalidConfig, DataUnavailable.
     """
@@ -84,6 +88,11 @@ def estimate_seconds(config: TrainConfig, pace: float = 1.0) -> float:
     images = config.epochs * count_images(config.dataset) * (1 - config.validation_fraction)
     seconds = START_SECONDS + images * (SECONDS_PER_IMAGE + multiplications * SECONDS_PER_MULTIPLICATION * slower)
     return min(pace * seconds, config.time_budget_s or math.inf)
+
+
+def estimate_start(config: TrainConfig) -> float:
+    """About how many seconds pass until training begins: TensorFlow is loaded, images are drawn."""
+    return LOAD_SECONDS + sum(SECONDS_TO_MAKE.get(part, 0.0) for part in config.dataset.split("+"))
 
 
 def measure_pace(runs: Sequence[Run]) -> float:

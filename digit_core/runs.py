@@ -37,7 +37,7 @@ from digit_core.model_store import (
 )
 from digit_core.settings import ROOT, Settings, to_environ
 from digit_core.training import check_config
-from digit_core.types import Pictures, Run, Status, TrainConfig, TrainEvent
+from digit_core.types import EventKind, Pictures, Run, Status, TrainConfig, TrainEvent
 
 ACTIVE = ("queued", "running")
 FINAL = ("finished", "stopped", "failed")
@@ -102,7 +102,7 @@ def resume_run(run_id: str, settings: Settings) -> None:
         _start_process(run_id, settings)
     except DigitError as error:
         with contextlib.suppress(StorageFailed):
-            append_event(model_folder(run_id, settings), TrainEvent("failed", time.time(), message=str(error)))
+            tell_end(model_folder(run_id, settings), "failed", str(error))
         raise
 
 
@@ -118,6 +118,13 @@ def requeue(run_id: str, settings: Settings) -> None:
         (folder / "stop").unlink(missing_ok=True)
     write_file(folder / RESERVE, bytes(RESERVE_BYTES))
     append_event(folder, TrainEvent("queued", time.time()))
+
+
+def tell_end(folder: Path, kind: EventKind, message: str = "") -> None:
+    """Write a run's last words into its diary, for which the reserve makes room. Raises StorageFailed."""
+    (folder / RESERVE).unlink(missing_ok=True)
+    if folder.is_dir():  # it may have been deleted
+        append_event(folder, TrainEvent(kind, time.time(), message=message))
 
 
 def stop_run(run_id: str, settings: Settings) -> None:

@@ -119,20 +119,19 @@ def train(
     x_train, y_train, x_validation, y_validation = split_validation(dataset, config.validation_fraction)
     batches = math.ceil(len(x_train) / config.batch_size)
     if checkpoint is None:
-        network = build_network(config, choose_precision())
-        network.compile(
-            _optimizer(keras, config),
-            loss="categorical_crossentropy",
-            metrics=[accuracy],
-            steps_per_execution=BATCHES_PER_CALL[config.architecture],
-        )
-        epochs = []
+        network, optimizer, epochs = build_network(config, choose_precision()), _optimizer(keras, config), []
     elif checkpoint.sha256 == dataset.sha256:
-        network, epochs = checkpoint.network, list(checkpoint.epochs)
+        network, optimizer, epochs = checkpoint.network, checkpoint.network.optimizer, list(checkpoint.epochs)
     else:
         raise DataUnavailable(
             "The training images are not those that this run began with. Start a new run with the same settings."
         )
+    network.compile(
+        optimizer,
+        loss="categorical_crossentropy",
+        metrics=[accuracy],
+        steps_per_execution=BATCHES_PER_CALL[config.architecture],
+    )
     elapsed = epochs[-1].elapsed_s if epochs else 0.0
     progress = _progress_callback(keras, config, batches, x_validation[:SAMPLE], elapsed, on_event, should_stop)
     while not _is_over(config, epochs):
@@ -186,11 +185,16 @@ def to_targets(labels: np.ndarray, smoothing: float = 0.0) -> np.ndarray:
 
 
 def split_validation(dataset: Dataset, fraction: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Split the training images into `x_train, y_train, x_validation, y_validation`; the last ones validate."""
+    """Split the training images into `x_train, y_train, x_validation, y_validation`; the last ones validate.
+
+    Raises InvalidConfig when too few are left, or what is no digit would validate.
+    """
     held_out = round(len(dataset.x_train) * fraction)
     if not 0 < held_out < len(dataset.x_train):
         raise InvalidConfig(f"{len(dataset.x_train)} training images cannot be split. Use more images.")
     cut = len(dataset.x_train) - held_out
+    if (dataset.y_train[cut:] < 0).any():
+        raise InvalidConfig("So large a validation share would hold what is no digit. Choose a smaller one.")
     return dataset.x_train[:cut], dataset.y_train[:cut], dataset.x_train[cut:], dataset.y_train[cut:]
 
 

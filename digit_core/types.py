@@ -73,7 +73,7 @@ class TrainConfig:
     pooling that halves the image; kernel_sizes (pixels) holds one for each block, or one for all; with padding `valid`
     a convolution shrinks the image by its kernel; global_pooling averages each filter over the image where else all
     pixels go on; dense_units come between blocks and output.
-    elastic is how far ink moves when images are bent at random, in pixels (root mean square, 0: not at all);
+    elastic is how far ink moves at most when images that `augment` changes are bent too, in pixels (root mean square);
     label_smoothing is the share of certainty taken from each label and given to all; teacher_id names a model whose
     answers are half of what is learned. validation_fraction is the share at the end of the training images;
     early_stopping counts epochs without a better validation loss (0: off); time_budget_s counts seconds of training

@@ -3,6 +3,7 @@
 import _thread
 import contextlib
 import dataclasses
+import hashlib
 import os
 import shutil
 import signal
@@ -35,20 +36,22 @@ from digit_core.model_store import (
     storing,
 )
 from digit_core.settings import Settings
-from digit_core.training import SAMPLE, split_validation, train
-from digit_core.types import Checkpoint, Dataset, Evaluation, EventKind, ModelInfo, Pictures, TrainConfig, TrainEvent
+from digit_core.training import SAMPLE, split_validation, to_input, train
+from digit_core.types import Checkpoint, Dataset, Evaluation, ModelInfo, Pictures, TrainConfig, TrainEvent
 
 LOCK_WAIT = 5.0  # seconds
 POLL = 0.3  # seconds between two looks at the queue
 STOP_POLL, STOP_GRACE = 0.1, 0.4  # seconds between two looks at `stop`, and until what goes on is interrupted
 GIVE_UP = 5.0  # seconds until a process that no interruption reaches, in a batch of minutes, ends itself
+CHUNK = 1_000  # images that a teacher reads at once
 WORST = 24  # mistakes kept as pictures
 
 
 def execute_run(run_id: str, settings: Settings, on_event: Callable[[TrainEvent], None]) -> ModelInfo | None:
     """Wait for the turn of a queued run, train from its last checkpoint or from the start, and store its model.
 
-    Every event goes to the diary and to `on_event`. Returns None if the run was stopped, which needs the main thread.
+    Every event goes to the diary and to `on_event`. Returns None if the run was stopped. In the main thread a stop also
+    interrupts what does not look for it, and after some seconds ends the process.
     Raises ModelUnavailable when it is unknown, under way or over, and any DigitError that training meets, which the
     diary keeps as a `failed` event.
     """
@@ -57,7 +60,7 @@ def execute_run(run_id: str, settings: Settings, on_event: Callable[[TrainEvent]
     try:
         lock = _lock(folder)
     except StorageFailed as error:
-        append_event(folder, TrainEvent("failed", time.time(), message=str(error)))
+        runs.tell_end(folder, "failed", str(error))
         raise
     with lock:
         if (status := runs.load_run(run_id, settings).status) != "queued":
@@ -83,32 +86,32 @@ def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], 
         with storing(folder):  # what is printed goes to a file, too
             on_event(event)
 
-    def end(kind: EventKind, message: str = "") -> None:
-        (folder / runs.RESERVE).unlink(missing_ok=True)
-        if folder.is_dir():  # it may have been deleted
-            append_event(folder, TrainEvent(kind, time.time(), message=message))
+    def tell_stop() -> None:
+        runs.tell_end(folder, "stopped")
+        on_event(TrainEvent("stopped", time.time()))
 
     try:
         _clear_up(folder)
         check_tensorflow()
         with _turn(folder, settings) as has_turn:
-            info = _train(folder, settings, tell, lambda: end("stopped")) if has_turn else None
+            info = _train(folder, settings, tell, tell_stop) if has_turn else None
     except DigitError as error:
         (folder / METADATA).unlink(missing_ok=True)  # what has failed is no model
-        end("failed", str(error))
+        runs.tell_end(folder, "failed", str(error))
         raise
     except (KeyboardInterrupt, BrokenPipeError) as error:
         if (folder / "stop").exists():
             info = None
         else:
-            end("stopped", "Interrupted." if isinstance(error, KeyboardInterrupt) else "Its output was closed.")
+            runs.tell_end(
+                folder, "stopped", "Interrupted." if isinstance(error, KeyboardInterrupt) else "Its output was closed."
+            )
             raise
     except Exception as error:
-        end("failed", f"A fault in the program: {error!r}. See worker.log.")
+        runs.tell_end(folder, "failed", f"A fault in the program: {error!r}. See worker.log.")
         raise
     if info is None:
-        end("stopped")
-        on_event(TrainEvent("stopped", time.time()))
+        tell_stop()
         return None
     for name in (CHECKPOINT, runs.RESERVE, "stop"):
         (folder / name).unlink(missing_ok=True)
@@ -148,7 +151,7 @@ def _turn(folder: Path, settings: Settings) -> Iterator[bool]:
 def _interrupted_by(stop: Path, tell_stop: Callable[[], None]) -> Iterator[None]:
     """Raise KeyboardInterrupt in the main thread when `stop` appears and what goes on does not end by itself.
 
-    Where that does not help, tell the end and leave: what was kept was kept whole.
+    Where that does not help, tell the end and leave the process: what was kept was kept whole.
     """
     over, deciding = threading.Event(), threading.Lock()
 
@@ -161,18 +164,21 @@ def _interrupted_by(stop: Path, tell_stop: Callable[[], None]) -> Iterator[None]
                     if over.is_set():
                         return
                     if time.monotonic() - asked_at > GIVE_UP:
-                        tell_stop()
-                        os._exit(0)
+                        try:
+                            tell_stop()
+                        finally:
+                            os._exit(0)
                     _thread.interrupt_main()
 
-    if threading.current_thread() is threading.main_thread():
+    if threading.current_thread() is threading.main_thread():  # no other can be interrupted
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what is in the background without
-    threading.Thread(target=watch, daemon=True).start()
+        threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
+        over.set()
         with deciding:
-            over.set()
+            pass  # no interruption comes after this
 
 
 def _train(
@@ -183,11 +189,13 @@ def _train(
 
     stop = folder / "stop"
     config = runs.load_run(folder.name, settings).config
-    if config.teacher_id:
-        load_info(config.teacher_id, settings)  # rather now than after the images
+    taught_by = load_info(config.teacher_id, settings) if config.teacher_id else None
     with _interrupted_by(stop, tell_stop):
         report("Fetching the images")
         dataset = load_dataset(config.dataset, settings, lambda what, share: report(f"{what}: {share:.0%}"))
+        if taught_by:  # a run cannot go on with another teacher, as it cannot with other images
+            both = dataset.sha256 + taught_by.sha256["model.keras"]
+            dataset = dataclasses.replace(dataset, sha256=hashlib.sha256(both.encode()).hexdigest())
         _, _, x_validation, y_validation = split_validation(dataset, config.validation_fraction)
         sample = Pictures(x_validation[:SAMPLE], y_validation[:SAMPLE], np.full(SAMPLE, -1)[: len(y_validation)])
         runs.save_pictures(folder, "sample", sample)
@@ -199,7 +207,7 @@ def _train(
             epochs[:] = checkpoint.epochs
             save_checkpoint(checkpoint, folder)
 
-        teacher = _load_teacher(config.teacher_id, settings) if config.teacher_id else None
+        teacher = _load_teacher(taught_by, settings) if taught_by else None
         trained = train(config, dataset, tell, stop.exists, checkpoint, keep, teacher)
         if stop.exists():
             return None
@@ -213,11 +221,16 @@ def _train(
     return info
 
 
-def _load_teacher(model_id: str, settings: Settings) -> Callable[[np.ndarray], np.ndarray]:
+def _load_teacher(info: ModelInfo, settings: Settings) -> Callable[[np.ndarray], np.ndarray]:
     """A stored model that reads images `(N, 28, 28) uint8`, as fast as it can here."""
-    network = build_network(load_info(model_id, settings).config, choose_precision())
-    network.set_weights(load_network(model_id, settings).get_weights())
-    return lambda images: network.predict(images[..., None] / np.float32(255), batch_size=1000, verbose=0)
+    network = build_network(info.config, choose_precision())
+    network.set_weights(load_network(info.model_id, settings).get_weights())
+
+    def read(images: np.ndarray) -> np.ndarray:
+        starts = range(0, len(images), CHUNK)
+        return np.concatenate([network.predict_on_batch(to_input(images[i : i + CHUNK])) for i in starts])
+
+    return read
 
 
 def _evaluate(folder: Path, config: TrainConfig, dataset: Dataset) -> tuple[Evaluation, dict[str, float]]:

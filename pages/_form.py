@@ -11,7 +11,7 @@ from digit_core.architectures import measure_network
 from digit_core.datasets import ADDITIONS, BASES, MNIST_URL, check_dataset, count_images, download_mnist, find_mnist
 from digit_core.errors import DigitError, InvalidConfig
 from digit_core.pen_digits import download_pen_digits, find_pen_digits
-from digit_core.presets import CONFIGS, PRESETS, estimate_seconds, find_preset
+from digit_core.presets import CONFIGS, PRESETS, estimate_seconds, estimate_start, find_preset
 from digit_core.settings import Settings
 from digit_core.training import check_config
 from digit_core.types import Architecture, Optimizer, Padding, Schedule, TrainConfig
@@ -36,7 +36,7 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
 
     pace: how many times as long as estimated a training takes on this machine.
     """
-    if state.pop("fetched_mnist", False):
+    if state.pop("fetched", None) == "MNIST":
         state.base = "mnist"
     if "preset" not in state:
         fill(CONFIGS["cnn", "quick-look"], settings)
@@ -83,7 +83,7 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
         return None
     st.caption(
         f"{parameters:,} parameters, {count_images(config.dataset):,} images, about {duration(seconds)} of training "
-        "after some seconds to start."
+        f"after {duration(estimate_start(config))} to start."
     )
     return config
 
@@ -91,7 +91,7 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
 def fill(config: TrainConfig, settings: Settings) -> None:
     """Set the widgets to a config."""
     for name, value in asdict(config).items():
-        if name not in ("dataset", "base_model_id"):
+        if name not in ("dataset", "base_model_id", "teacher_id"):
             state[name] = ", ".join(map(str, value)) if name in TUPLES else value
     base, *added = config.dataset.split("+")
     state.base = base if base == "synthetic" or find_mnist(settings) else "synthetic"
@@ -134,9 +134,7 @@ def _offer_mnist(settings: Settings) -> None:
         f"here at once. To put MNIST here by hand, save [mnist.npz]({MNIST_URL}) in `{settings.data}`."
     )
     if st.button("Download MNIST (11 MB)", icon=":material/download:", key="download_mnist"):
-        state.fetched_mnist = True
         _download("MNIST", download_mnist, settings)
-        del state.fetched_mnist
 
 
 def _download(name: str, download: Callable[..., object], settings: Settings) -> None:
@@ -144,6 +142,7 @@ def _download(name: str, download: Callable[..., object], settings: Settings) ->
     bar = st.progress(0.0, f"Downloading {name}")
     with told_errors():
         download(settings, lambda share: bar.progress(share, f"Downloading {name}: {share:.0%}"))
+        state.fetched = name
         st.rerun()
     bar.empty()
 

@@ -24,6 +24,11 @@ def test_the_same_seed_changes_them_alike(images, elastic):
     np.testing.assert_array_equal(first, again)
 
 
+def test_hardly_any_bending_is_none(images):
+    without, hardly = (augment(images, np.random.default_rng(3), elastic).astype(int) for elastic in (0.0, 1e-6))
+    assert np.abs(without - hardly).mean() < 3  # of 255: OpenCV interpolates otherwise
+
+
 def test_more_bending_moves_more_ink(images):
     bent = [augment(images, np.random.default_rng(3), elastic).astype(int) for elastic in (0.01, 1.0, 3.0)]
     gentle, strong = (np.abs(each - bent[0]).mean() for each in bent[1:])

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from digit_core import cli
 from digit_core.cli import main
-from digit_core.presets import CONFIGS
+from digit_core.presets import CONFIGS, RECIPES
 from digit_core.strokes import sketch
 
 
@@ -138,6 +138,15 @@ def test_a_recipe_needs_the_strokes_it_was_made_with(monkeypatch):
     assert "data fetch pen-digits" in result.stderr
 
 
+def test_a_recipe_is_taken_but_for_what_is_given_beside_it(monkeypatch):
+    created = []
+    monkeypatch.setattr(cli.runs, "create_run", lambda config, *rest: created.append(config) or "mine")
+    monkeypatch.setattr(cli, "execute_run", lambda *rest: None)
+    monkeypatch.setattr(cli, "check_dataset", lambda *rest: None)
+    run("train", "--recipe", "best-ann", "--seed", 2)
+    assert created == [dataclasses.replace(RECIPES["best-ann"], seed=2)]
+
+
 def test_a_recipe_and_a_preset_are_not_mixed():
     result = run("train", "--recipe", "best-cnn", "--preset", "best")
     assert result.exit_code == 2
@@ -157,10 +166,11 @@ def test_a_run_that_is_not_there_is_not_resumed():
 
 
 def test_the_data_sets_are_listed(monkeypatch, tmp_path):
-    monkeypatch.setenv("DIGIT_LAB_PEN_DIGITS", str(tmp_path))
-    monkeypatch.delenv("DIGIT_LAB_MNIST", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert json.loads(run("data", "list", "--json").stdout) == {"mnist": None, "pen-digits": str(tmp_path)}
+    (tmp_path / "strokes.jsonl").write_text("")
+    monkeypatch.setenv("DIGIT_LAB_PEN_DIGITS", str(tmp_path / "strokes.jsonl"))
+    monkeypatch.setenv("DIGIT_LAB_MNIST", str(tmp_path / "none.npz"))
+    found = {"mnist": None, "pen-digits": str(tmp_path / "strokes.jsonl")}
+    assert json.loads(run("data", "list", "--json").stdout) == found
     assert "data fetch mnist" in run("data", "list").stdout
 
 

@@ -4,6 +4,7 @@ import http.server
 import threading
 
 import pytest
+from filelock import FileLock
 
 from digit_core import downloads
 from digit_core.downloads import fetch
@@ -41,7 +42,7 @@ def serve(monkeypatch):
 
 
 def check(path):
-    if path.read_bytes() != CONTENT:
+    if not path.exists() or path.read_bytes() != CONTENT:
         raise DataUnavailable("not the file")
 
 
@@ -104,6 +105,34 @@ def test_a_part_of_something_else_is_thrown_away(serve, tmp_path):
     answers += [(206, CONTENT), (200, CONTENT)]
     fetch(url, tmp_path / "file", 2_000_000, check, ignore)
     assert [start for _, start in asked] == [24, 0]
+
+
+def test_a_page_in_place_of_the_file_is_not_kept(serve, tmp_path):
+    url, answers, asked = serve
+    answers.append((200, b"<html>Sign in to the network</html>"))
+    with pytest.raises(DataUnavailable, match=r"file could not be downloaded \(something else came\)"):
+        fetch(url, tmp_path / "file", 2_000_000, check, ignore)
+    assert (len(asked), list(tmp_path.glob("file*[!k]"))) == (3, [])  # its lock may stay
+
+
+def test_a_damaged_file_is_fetched_anew(serve, tmp_path):
+    url, answers, _ = serve
+    (tmp_path / "file").write_bytes(b"damaged")
+    answers.append((200, CONTENT))
+    fetch(url, tmp_path / "file", 2_000_000, check, ignore)
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_who_comes_second_is_told_to_wait(serve, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "LOCK_WAIT", 0.1)
+    with FileLock(tmp_path / "file.lock"), pytest.raises(DataUnavailable, match="is being downloaded already"):
+        fetch(serve[0], tmp_path / "file", 2_000_000, check, ignore)
+
+
+def test_a_lock_that_cannot_be_made_is_told(serve, tmp_path):
+    (tmp_path / "file.lock").mkdir()
+    with pytest.raises(StorageFailed):
+        fetch(serve[0], tmp_path / "file", 2_000_000, check, ignore)
 
 
 def test_an_endless_file_is_cut_off(serve, tmp_path):

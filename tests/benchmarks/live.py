@@ -95,13 +95,14 @@ async def updates_of(address: str, seconds: float) -> list[float]:
         asked = BackMsg()
         asked.rerun_script.page_name = "train"
         await socket.send(asked.SerializeToString())
-        interval, fragment, due = 0.0, "", until
+        interval, fragment, due, waiting = 0.0, "", until, False
         start = time.monotonic()
         while (now := time.monotonic()) < until:
             if now >= due:
                 asked = BackMsg()
                 asked.rerun_script.fragment_id, asked.rerun_script.is_auto_rerun = fragment, True
-                start, due = now, now + interval
+                start, due = (start if waiting else now), now + interval
+                waiting = True
                 await socket.send(asked.SerializeToString())
             try:
                 content = await asyncio.wait_for(socket.recv(), max(0.0, min(due, until) - time.monotonic()))
@@ -114,6 +115,7 @@ async def updates_of(address: str, seconds: float) -> list[float]:
                 due = time.monotonic() + interval
             elif kind == "script_finished" and message.script_finished == ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY:
                 times.append(time.monotonic() - start)
+                waiting = False
     return times
 
 
