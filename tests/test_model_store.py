@@ -50,7 +50,7 @@ def test_the_starters_come_first_and_one_s_own_after_them(settings, copied):
 def test_the_starters_are_small_enough_to_be_committed():
     names = ("model.keras", "model.tflite", "evaluation.json", "config.json", "metadata.json")
     files = [STARTERS / model_id / name for model_id in STARTER_IDS for name in names]
-    assert sum(path.stat().st_size for path in files) < 8e6
+    assert sum(path.stat().st_size for path in files) < 12e6  # the ANN has 1.5 million parameters
 
 
 @pytest.mark.parametrize(("model_id", "least"), [("ann", 0.983), ("cnn", 0.993)])
