@@ -66,7 +66,7 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
     _offer_mnist(settings)
     added = [name for name in ADDITIONS if name != state.base]
     help = "More images to train on, beside those that validate and test"
-    st.pills("Add", added, selection_mode="multi", key="added", help=help, **words, **KEPT)
+    st.pills("Add", added, selection_mode="multi", key="added", help=help, wrap=True, **words, **KEPT)
     _offer_pen_digits(settings)
     with st.expander("Network", icon=":material/hub:"):
         _ask_network()
