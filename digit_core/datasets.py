@@ -1,4 +1,4 @@
-"""MNIST and synthetic digits -> Dataset; labelled files -> drawings, one by one.
+"""MNIST, synthetic digits, pen strokes, feedback and drawings of all kinds -> Dataset.
 
 MNIST is looked for in this order: the path given, `DIGIT_LAB_MNIST`, Keras's cache, our own; else it is downloaded.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from digit_core.downloads import fetch
+from digit_core.downloads import advising, fetch
 from digit_core.drawings import load_arrays, read_drawings
 from digit_core.errors import DataUnavailable, EmptyDrawing
 from digit_core.feedback import FeedbackStore
@@ -35,12 +35,12 @@ DOWNLOAD_BYTES = 20_000_000
 SYNTHETIC_TRAIN, SYNTHETIC_TEST, SYNTHETIC_SEED = 30_000, 2_000, 2026
 BASES = ("mnist", "synthetic")  # what a data set's test and validation images are of
 ADDITIONS = ("synthetic", "pen-digits", "feedback", "drawings")
+OF_PEN_DIGITS = {"pen-digits", "drawings"}  # those that are made of the pen strokes
 PEN_DIGITS = 5_000  # about; of 20 writers
 TRAINING_WRITERS, CHOOSING_WRITERS = range(1, 21), range(21, 25)  # of the UCI Pen Digits; the others are for measuring
 DRAWINGS = {"pen strokes": 60_000, "digits": 50_000, "scribbles": 15_000}  # to train on
 CHOOSING_DRAWINGS = 4_000  # that validate
 FEEDBACK_SHARE, FEEDBACK_REPEATS = 0.1, 20  # of the base's images that corrections may make up; of one of them
-
 REPORT = 1_000  # drawings between two reports of progress
 
 Strokes = tuple[np.ndarray, ...]
@@ -52,8 +52,8 @@ def load_dataset(name: str, settings: Settings, on_progress: Progress = lambda w
     """Load a data set by its name: `mnist` or `synthetic`, and with `+` between them what is added for training.
 
     The base's training images come last, so that they validate, then drawings by writers of whom nothing is trained on,
-    where drawings are added. `on_progress` is told what goes on and which share of
-    it is done. Raises DataUnavailable when there is none of that name, or something is out of reach.
+    where drawings are added. `on_progress` is told what goes on and which share of it is done. Raises DataUnavailable
+    when there is none of that name, or something is out of reach.
     """
     base_name, *added = check_dataset(name, settings)
     parts = {}
@@ -89,7 +89,7 @@ def check_dataset(name: str, settings: Settings) -> list[str]:
             f"DIGIT_LAB_MNIST names {settings.mnist}, which is not there. Put mnist.npz ({MNIST_URL}) there, or choose "
             "synthetic digits."
         )
-    if {"pen-digits", "drawings"} & set(parts) and find_pen_digits(settings) is None:
+    if OF_PEN_DIGITS & set(parts) and find_pen_digits(settings) is None:
         named = f": DIGIT_LAB_PEN_DIGITS names {settings.pen_digits}" if settings.pen_digits else ""
         raise DataUnavailable(
             f"The pen strokes are not on this machine{named}. Fetch them with `python -m digit_core data fetch "
@@ -101,8 +101,13 @@ def check_dataset(name: str, settings: Settings) -> list[str]:
 
 def count_images(name: str) -> int:
     """About how many training images a data set has, without loading it. Raises DataUnavailable."""
-    counts = {"mnist": 60_000, "synthetic": SYNTHETIC_TRAIN, "pen-digits": PEN_DIGITS, "feedback": 0}
-    counts["drawings"] = sum(DRAWINGS.values()) + CHOOSING_DRAWINGS
+    counts = {
+        "mnist": 60_000,
+        "synthetic": SYNTHETIC_TRAIN,
+        "pen-digits": PEN_DIGITS,
+        "feedback": 0,
+        "drawings": sum(DRAWINGS.values()) + CHOOSING_DRAWINGS,
+    }
     return sum(counts[part] for part in split_name(name))
 
 
@@ -251,11 +256,6 @@ def _dataset(name: str, *arrays: np.ndarray) -> Dataset:
 def download_mnist(settings: Settings, on_progress: Callable[[float], None]) -> Path:
     """Fetch MNIST into the data folder and return its path. Raises DataUnavailable, StorageFailed."""
     target = settings.data / "mnist.npz"
-    try:
+    with advising(MNIST_URL, target, "name it in DIGIT_LAB_MNIST. Synthetic digits need no download."):
         fetch(MNIST_URL, target, DOWNLOAD_BYTES, _read_mnist, on_progress)
-    except DataUnavailable as error:
-        raise DataUnavailable(
-            f"{error} Go online and try again, or put {MNIST_URL} at {target}, or name it in DIGIT_LAB_MNIST. "
-            "Synthetic digits need no download."
-        ) from None
     return target

@@ -1,10 +1,11 @@
 """Files from the network into the data folder: checked by their content, gone on with where a download broke off."""
 
+import contextlib
 import http.client
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -37,6 +38,15 @@ def fetch(
     with lock:
         if not _is_good(target, check):
             _fetch(url, target, most_bytes, check, on_progress)
+
+
+@contextlib.contextmanager
+def advising(url: str, target: Path, otherwise: str) -> Iterator[None]:
+    """Add to a DataUnavailable how to come by the file, and how to do without."""
+    try:
+        yield
+    except DataUnavailable as error:
+        raise DataUnavailable(f"{error} Go online and try again, or put {url} at {target}, or {otherwise}") from None
 
 
 def _fetch(

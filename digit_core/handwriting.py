@@ -5,7 +5,8 @@ import numpy as np
 from digit_core.errors import EmptyDrawing
 from digit_core.photographs import photograph
 from digit_core.preprocessing import read_picture
-from digit_core.strokes import sketch
+from digit_core.strokes import place, sketch
+from digit_core.synthetic import lean, shake
 from digit_core.types import Drawing
 
 PHOTOGRAPHS, PICTURES = 0.2, 0.35  # shares of the ways in which a drawing enters; the rest come as strokes
@@ -15,6 +16,8 @@ EXTENTS = 0.2, 1.0  # of the canvas's side, the drawing's longest
 WIDEST = 0.4  # of the longest side that the strokes span: with a wider pen they have no shape
 BOLD, BOLD_PENS = 0.3, (0.25, 0.42)  # the share of pictures drawn as with a thumb, and their pens, of that side
 FEW = 12  # points: a stroke of fewer has no corners to cut, and no piece to spare
+LEANING = (0, 0, 0, 0, 0, 0), (0.12, 0.12, 0.03, 0.14, 0.18, 0.16)
+TREMOR = 0.01 * 5**0.5  # of the longest side
 WAVES = 3  # that bend the plane a drawing is written on
 JOINED, BROKEN, HOOKED = 0.04, 0.06, 0.15  # how often a pen is not lifted, skips, or slips at its ends
 
@@ -28,10 +31,7 @@ def vary(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> tuple[np.
     strokes = tuple(stroke for stroke in strokes if len(stroke))
     if not strokes:
         raise EmptyDrawing("There are no strokes to write again. Give some.")
-    whole = np.concatenate(strokes)
-    low, high = whole.min(axis=0), whole.max(axis=0)
-    extent = max(float((high - low).max()), 1e-6)
-    varied = [_hurry((stroke - (low + high) / 2) / extent, rng) for stroke in strokes]
+    varied = [_hurry(stroke, rng) for stroke in place(strokes, 1.0, (0.0, 0.0))]
     if len(varied) > 1 and rng.random() < JOINED:
         varied[:2] = [np.concatenate(varied[:2])]
     elif rng.random() < BROKEN:
@@ -39,16 +39,9 @@ def vary(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> tuple[np.
     lengths = [len(stroke) for stroke in varied]
     points = np.concatenate([_slip(stroke, rng) for stroke in varied])
     points += np.repeat(rng.normal(0, 0.02, (len(varied), 2)), lengths, axis=0)
-    points = _tremble(_lean(_wave(points, rng), rng), rng)
+    points = lean(_wave(points, rng), LEANING, rng)
+    points += shake(len(points), TREMOR * np.exp(rng.normal(0, 0.5)), rng)
     return tuple(np.split(points, np.cumsum(lengths)[:-1]))
-
-
-def place(strokes: tuple[np.ndarray, ...], extent: float, at: tuple[float, float]) -> tuple[np.ndarray, ...]:
-    """Move strokes onto a sheet: their longest side is `extent`, the middle of their box lies `at` (x, y)."""
-    points = np.concatenate(strokes)
-    low, high = points.min(axis=0), points.max(axis=0)
-    zoom = extent / max(float((high - low).max()), 1e-6)
-    return tuple((stroke - (low + high) / 2) * zoom + at for stroke in strokes)
 
 
 def enter(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> Drawing:
@@ -116,20 +109,3 @@ def _wave(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     phases = rng.uniform(0, 2 * np.pi, WAVES)
     heights = rng.normal(0, 0.025, (WAVES, 2))
     return points + np.sin(points @ waves.T + phases) @ heights
-
-
-def _lean(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Slant, turn, stretch, taper and bow the whole, and move its waist."""
-    waist, taper, bow, aspect, slant, turn = rng.normal(0, (0.12, 0.12, 0.03, 0.14, 0.18, 0.16))
-    x, y = points.T
-    y = np.clip(y + 0.5, 0, None) ** np.exp(waist) - 0.5
-    x = x * (1 + taper * y) * np.exp(aspect) + bow * np.cos(np.pi * y) - slant * y
-    cosine, sine = np.cos(turn), np.sin(turn)
-    return np.stack([x * cosine - y * sine, x * sine + y * cosine], axis=1)
-
-
-def _tremble(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Shake each point a little, smoothed over five."""
-    strength = 0.01 * np.exp(rng.normal(0, 0.5))
-    noise = np.cumsum(rng.normal(0, strength, (len(points) + 5, 2)), axis=0)
-    return points + (noise[5:] - noise[:-5]) / 5**0.5

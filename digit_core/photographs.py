@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from digit_core.errors import EmptyDrawing
-from digit_core.strokes import sketch
+from digit_core.strokes import place, sketch
 
 SIDE = 240  # pixels
 EXTENTS = 0.3, 0.85  # of the side, the drawing's longest
@@ -51,14 +51,11 @@ def photograph(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> byt
 
 def _write(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> np.ndarray:
     """The ink's share in each pixel, `(SIDE, SIDE) float32` in 0-1: any size, any place, a pen that pales."""
-    points = np.concatenate(strokes)
-    low, high = points.min(axis=0), points.max(axis=0)
     extent = SIDE * rng.uniform(*EXTENTS)
     pen = extent * np.exp(rng.uniform(*np.log(PENS)))
-    zoom = (extent - pen) / max(float((high - low).max()), 1e-6)
     rim = extent / 2 + 0.03 * SIDE
-    at = rng.uniform(rim, SIDE - rim, 2)
-    ink = sketch([(stroke - (low + high) / 2) * zoom + at for stroke in strokes], max(2, round(pen)), SIDE)
+    placed = place(strokes, extent - pen, rng.uniform(rim, SIDE - rim, 2))
+    ink = sketch(placed, max(2, round(pen)), SIDE)
     pale = 1 - rng.uniform(0, 0.4) * _cloud(rng, 16)
     return ink.astype(np.float32) / 255 * pale
 

@@ -69,8 +69,7 @@ def create_run(config: TrainConfig, settings: Settings, run_id: str | None = Non
                 continue
         try:
             write_file(folder / "config.json", to_json(config))
-            write_file(folder / RESERVE, bytes(RESERVE_BYTES))
-            append_event(folder, TrainEvent("queued", time.time()))
+            _enqueue(folder)
         except StorageFailed:
             shutil.rmtree(folder, ignore_errors=True)  # or the id would be taken by nothing
             raise
@@ -116,6 +115,10 @@ def requeue(run_id: str, settings: Settings) -> None:
     folder = model_folder(run_id, settings)
     with storing(folder):
         (folder / "stop").unlink(missing_ok=True)
+    _enqueue(folder)
+
+
+def _enqueue(folder: Path) -> None:
     write_file(folder / RESERVE, bytes(RESERVE_BYTES))
     append_event(folder, TrainEvent("queued", time.time()))
 

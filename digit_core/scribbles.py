@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from digit_core.synthetic import Glyph, read_ways, write
+from digit_core.synthetic import Ways, read_ways, write
 
 # Ways of writing, as in `synthetic.WAYS`.
 SIGNS = """
@@ -54,12 +54,11 @@ def scribble(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """Draw something that is no digit: strokes, each `(K, 2) float64`, y down, in a box of about 1 x 1."""
     if rng.random() < SCRIBBLES:
         return (_wander, _zigzag, _spiral, _hatch)[int(rng.integers(4))](rng)
-    glyphs, odds = _signs()[int(rng.integers(len(_signs())))]
-    return write(glyphs[int(np.searchsorted(odds, rng.random(), side="right"))], rng)
+    return write(_signs()[int(rng.integers(len(_signs())))], rng)
 
 
 @cache
-def _signs() -> list[tuple[list[Glyph], np.ndarray]]:
+def _signs() -> list[Ways]:
     return list(read_ways(SIGNS).values())
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from digit_core.errors import EmptyDrawing, TooLarge, UnreadableInput
 
@@ -103,6 +104,14 @@ def render(strokes: Sequence[np.ndarray]) -> np.ndarray:
         if len(stroke):
             _draw_line(sheet, (stroke - (low + high) / 2) * zoom + middle, round(PEN * SCALE), cv2.LINE_8)
     return _centre(sheet)
+
+
+def place(strokes: Sequence[np.ndarray], extent: float, at: ArrayLike) -> tuple[np.ndarray, ...]:
+    """Move strokes, each `(K, 2)`: their longest side becomes `extent`, the middle of their box lies `at`, x and y."""
+    points = np.concatenate(strokes)
+    low, high = points.min(axis=0), points.max(axis=0)
+    longest = max((high - low).max(), SMALLEST)
+    return tuple((stroke - (low + high) / 2) * extent / longest + at for stroke in strokes)
 
 
 def sketch(strokes: Sequence[np.ndarray], pen: int, side: int = 280) -> np.ndarray:

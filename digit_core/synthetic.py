@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from digit_core.preprocessing import to_mnist
-from digit_core.strokes import SIDE, sketch
+from digit_core.strokes import SIDE, place, sketch
 
 # Ways of writing: the digit, the way's weight among that digit's ways, and the strokes, parted by `|`. A word `xxyy` is
 # a control point in hundredths of the box, y down; `!` makes it a corner.
@@ -127,6 +127,8 @@ WAYS = """
 """
 PEN_MEDIAN, PEN_SPREAD = 0.12, 0.28  # of the longest side, and of its logarithm: MNIST's spread of ink
 BOLD, BOLD_PENS = 0.2, (0.2, 0.42)  # the share of digits drawn as with a thumb, and their pens
+LEANING = (0, 0, 0, -0.1, 0.16, 0), (0.18, 0.18, 0.04, 0.2, 0.28, 0.1)  # toward the hands of MNIST
+TREMOR = 0.02  # of the box
 REPORT = 2_000  # digits between two reports of progress
 SHEET, LONGEST = 140, 90  # pixels: the sheet that a digit is drawn on, and the digit's longest side
 CATMULL_ROM = np.array([(0, 2, 0, 0), (-1, 0, 1, 0), (2, -5, 4, -1), (-1, 3, -3, 1)]) / 2
@@ -148,6 +150,10 @@ class Glyph:
     lengths: np.ndarray
 
 
+Ways = tuple[list[Glyph], np.ndarray]  # W glyphs of a sign, and the W - 1 cumulative odds in 0-1 that part them
+Leaning = tuple[tuple[float, ...], tuple[float, ...]]  # means and spreads of waist, taper, bow, aspect, slant and turn
+
+
 def draw_digit(digit: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """Write a digit 0-9 in one of its ways: strokes, each `(K, 2) float64`, y down, in a box of about 1 x 1.
 
@@ -155,18 +161,20 @@ def draw_digit(digit: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """
     if digit not in range(10):
         raise ValueError(f"There is no digit {digit}. Pass one of 0 to 9.")
-    glyphs, odds = _digits()[str(digit)]
-    return write(glyphs[np.searchsorted(odds, rng.random(), side="right")], rng)
+    return write(_digits()[str(digit)], rng)
 
 
-def write(glyph: Glyph, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Write a glyph as a hand would: strokes, each `(K, 2) float64`, y down, in a box of about 1 x 1."""
-    points = glyph.curve @ _bend(_misplace(glyph, rng), rng)
-    return tuple(np.split(points + _tremor(len(points), rng), glyph.cuts))
+def write(ways: Ways, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Write a sign in one of its ways, as a hand would: strokes, each `(K, 2) float64`, y down, in a box of about
+    1 x 1."""
+    glyphs, odds = ways
+    glyph = glyphs[np.searchsorted(odds, rng.random(), side="right")]
+    points = glyph.curve @ (lean(_misplace(glyph, rng) - 0.5, LEANING, rng) + 0.5)
+    return tuple(np.split(points + shake(len(points), TREMOR, rng), glyph.cuts))
 
 
-def read_ways(table: str) -> dict[str, tuple[list[Glyph], np.ndarray]]:
-    """Read a table of ways of writing: a sign's W glyphs, and the W - 1 cumulative odds in 0-1 that part them."""
+def read_ways(table: str) -> dict[str, Ways]:
+    """Read a table of ways of writing, by the sign that they write."""
     rows = [row.split(maxsplit=2) for row in table.strip().splitlines()]
     ways = {}
     for sign in dict.fromkeys(row[0] for row in rows):
@@ -194,14 +202,10 @@ def draw_digits(
     for i, (digit, pen) in enumerate(zip(labels.tolist(), pens, strict=True)):
         if i % REPORT == 0:
             on_progress(i / count)
-        images[i] = to_mnist(sketch(_fit(draw_digit(digit, rng)), max(1, round(pen * LONGEST)), SHEET))
+        images[i] = to_mnist(
+            sketch(place(draw_digit(digit, rng), LONGEST, SHEET / 2), max(1, round(pen * LONGEST)), SHEET)
+        )
     return images, labels
-
-
-def _fit(strokes: tuple[np.ndarray, ...]) -> list[np.ndarray]:
-    points = np.concatenate(strokes)
-    low, high = points.min(axis=0), points.max(axis=0)
-    return [(stroke - (low + high) / 2) * LONGEST / (high - low).max() + SHEET / 2 for stroke in strokes]
 
 
 def _misplace(glyph: Glyph, rng: np.random.Generator) -> np.ndarray:
@@ -216,24 +220,25 @@ def _misplace(glyph: Glyph, rng: np.random.Generator) -> np.ndarray:
     return controls
 
 
-def _bend(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give points `(C, 2)` a hand's waist, taper, bow, aspect, slant and turn."""
-    waist, taper, bow, aspect, slant, turn = rng.normal(0, (0.18, 0.18, 0.04, 0.2, 0.28, 0.1))
-    x, y = points.T - 0.5
+def lean(points: np.ndarray, leaning: Leaning, rng: np.random.Generator) -> np.ndarray:
+    """Give points `(C, 2)` in a box of about 1 x 1 around the origin a hand's waist, taper, bow, aspect, slant and
+    turn, whose means and spreads are given."""
+    waist, taper, bow, aspect, slant, turn = rng.normal(*leaning)
+    x, y = points.T
     y = np.clip(y + 0.5, 0, None) ** np.exp(waist) - 0.5
-    x = x * (1 + taper * y) * np.exp(aspect - 0.1) + bow * np.cos(np.pi * y) - (slant + 0.16) * y
+    x = x * (1 + taper * y) * np.exp(aspect) + bow * np.cos(np.pi * y) - slant * y
     cosine, sine = np.cos(turn), np.sin(turn)
-    return np.stack([x * cosine - y * sine, x * sine + y * cosine], axis=1) + 0.5
+    return np.stack([x * cosine - y * sine, x * sine + y * cosine], axis=1)
 
 
-def _tremor(count: int, rng: np.random.Generator) -> np.ndarray:
-    """A shake for each of count pen points, `(count, 2)`: noise, smoothed over five of them."""
-    noise = np.cumsum(rng.normal(0, 0.02, (count + 5, 2)), axis=0)
+def shake(count: int, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """A tremor for each of count pen points, `(count, 2)`: noise of that spread, smoothed over five of them."""
+    noise = np.cumsum(rng.normal(0, strength, (count + 5, 2)), axis=0)
     return (noise[5:] - noise[:-5]) / 5
 
 
 @cache
-def _digits() -> dict[str, tuple[list[Glyph], np.ndarray]]:
+def _digits() -> dict[str, Ways]:
     return read_ways(WAYS)
 
 

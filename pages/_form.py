@@ -8,7 +8,16 @@ from typing import Any, get_args
 import streamlit as st
 
 from digit_core.architectures import measure_network
-from digit_core.datasets import ADDITIONS, BASES, MNIST_URL, check_dataset, count_images, download_mnist, find_mnist
+from digit_core.datasets import (
+    ADDITIONS,
+    BASES,
+    MNIST_URL,
+    OF_PEN_DIGITS,
+    check_dataset,
+    count_images,
+    download_mnist,
+    find_mnist,
+)
 from digit_core.errors import DigitError, InvalidConfig
 from digit_core.pen_digits import download_pen_digits, find_pen_digits
 from digit_core.presets import CONFIGS, PRESETS, estimate_seconds, estimate_start, find_preset
@@ -118,7 +127,7 @@ def _leave_preset() -> None:
 
 def _offer_pen_digits(settings: Settings) -> None:
     """Where pen strokes are wanted and not on the machine, say so, and fetch them if asked to."""
-    if not {"pen-digits", "drawings"} & set(state.added) or find_pen_digits(settings):
+    if not OF_PEN_DIGITS & set(state.added) or find_pen_digits(settings):
         return
     st.caption("Pen strokes of 30 writers, from the UCI repository, are not on this machine yet.")
     if st.button("Download pen strokes (6 MB)", icon=":material/download:", key="download_pen_digits"):

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digit_core.errors import EmptyDrawing
-from digit_core.handwriting import EXTENTS, SHEET, enter, place, vary
+from digit_core.handwriting import EXTENTS, SHEET, enter, vary
 from digit_core.preprocessing import preprocess
-from digit_core.strokes import render
+from digit_core.strokes import place, render
 from digit_core.synthetic import draw_digit
 
 

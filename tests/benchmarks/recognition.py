@@ -29,7 +29,6 @@ from digit_core.classifier import load_classifier
 from digit_core.datasets import CHOOSING_WRITERS, load_mnist
 from digit_core.errors import DigitError
 from digit_core.evaluation import evaluate
-from digit_core.handwriting import place
 from digit_core.model_store import STARTER_IDS
 from digit_core.pen_digits import find_pen_digits
 from digit_core.photographs import photograph
@@ -37,7 +36,7 @@ from digit_core.preprocessing import picture_from_array, preprocess, read_pictur
 from digit_core.presets import CHOOSING_IMAGES
 from digit_core.scribbles import scribble
 from digit_core.settings import Settings, read_settings
-from digit_core.strokes import read_strokes, sketch
+from digit_core.strokes import place, read_strokes, sketch
 from digit_core.training import to_input
 from digit_core.types import Dataset, Drawing
 from tests.benchmarks.training import plain_convnet
