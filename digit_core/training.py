@@ -41,6 +41,7 @@ MAX_PARAMETERS = 20_000_000
 WARM_UP = 0.25  # the share of a one-cycle schedule in which the learning rate rises
 BETA_2 = 0.95  # of Adam: trainings are short, and 0.999 would look back 1,000 batches
 BATCHES_PER_CALL = {"ann": 8, "cnn": 1}  # pays where a batch takes less than the call around it
+VALIDATION_BATCH = 500  # images
 METRICS = ("loss", "accuracy")
 
 
@@ -145,14 +146,11 @@ def train(
             targets[digits] = (targets[digits] + teacher(images[digits])) / 2
         _seed_dropout(network, config.seed, epoch)
         history = network.fit(
-            to_input(images),
-            targets,
-            batch_size=config.batch_size,
+            _to_batches(images, targets, config.batch_size),
             initial_epoch=epoch,
             epochs=epoch + 1,
             shuffle=False,
-            validation_data=(to_input(x_validation), to_targets(y_validation)),
-            validation_batch_size=500,
+            validation_data=_to_batches(x_validation, to_targets(y_validation), VALIDATION_BATCH),
             callbacks=[progress],
             verbose=0,
         ).history
@@ -169,6 +167,17 @@ def train(
 def to_input(images: np.ndarray) -> np.ndarray:
     """Turn images `(N, 28, 28) uint8` into what a network reads: `(N, 28, 28, 1) float32` in 0-1."""
     return images[..., None].astype(np.float32) / 255
+
+
+def _to_batches(images: np.ndarray, targets: np.ndarray, size: int) -> Any:
+    """Serve images, as `to_input` turns them, and targets in their order, some at a time, as a `tf.data.Dataset`."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread sleeps for up to a minute, and the end of an epoch waits for it
+    batches = tf.data.Dataset.from_tensor_slices((images, targets)).batch(size)
+    scaled = batches.map(lambda some, wanted: (tf.cast(some[..., None], tf.float32) / 255, wanted))
+    return scaled.prefetch(2).with_options(options)
 
 
 def to_targets(labels: np.ndarray, smoothing: float = 0.0) -> np.ndarray:
