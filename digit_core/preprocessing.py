@@ -29,8 +29,10 @@ OPAQUE = 0.75  # share of opaque pixels from which a picture is paper with holes
 VIVID = 2.0  # times the grey picture's contrast that a colour must have to be read in its stead
 EVEN = 0.5  # share of pixels at the paper's level, from which a picture counts as drawn, not photographed
 PAPER_LEVELS = 12  # grey levels around the paper's own that still are paper
+FLAT, FLAT_LEVELS = 0.9, 4  # share of pixels so close to paper or ink, from which a picture is a program's
 PAPER_SIDE = 96  # pixels: the paper is judged on a picture reduced to this
 PAPER_WINDOW, WIDE_WINDOW = 0.35, 0.45  # of the picture's side: what such a window fits into is paper, or no ink
+WIDEST_WINDOW = 0.6  # that no ink of a program's picture has room for
 DARKEST_PAPER = 80  # grey levels: on darker paper ink is not strengthened further
 CONTRAST, PHOTO_CONTRAST = 24, 40  # grey levels between paper and ink, at least
 BLOB = 0.54  # of its longest side: with a wider pen a piece of ink has no shape, it is a dot
@@ -206,10 +208,15 @@ def _even_paper(image: np.ndarray) -> float | None:
     """Grey level of a drawn picture's paper; None for a photographed one, whose paper is uneven."""
     paper = float(np.median(np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])))
     others = cv2.bitwise_not(cv2.inRange(image, paper - PAPER_LEVELS, paper + PAPER_LEVELS))
-    if cv2.countNonZero(others) > (1 - EVEN) * image.size:
-        return None
     small = _reduce(others)
-    return None if cv2.erode(small, _square(small, WIDE_WINDOW)).any() else paper
+    is_narrow = not cv2.erode(small, _square(small, WIDE_WINDOW)).any()
+    if is_narrow and cv2.countNonZero(others) <= (1 - EVEN) * image.size:
+        return paper
+    if cv2.erode(small, _square(small, WIDEST_WINDOW)).any():
+        return None
+    ink = float(np.median(image[others > 0]))  # a pen may be so bold that it fills most of a program's picture
+    flat = sum(cv2.countNonZero(cv2.inRange(image, level - FLAT_LEVELS, level + FLAT_LEVELS)) for level in (paper, ink))
+    return paper if flat >= FLAT * image.size else None
 
 
 def _above_paper(image: np.ndarray) -> np.ndarray:

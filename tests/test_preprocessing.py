@@ -329,6 +329,14 @@ def test_a_digit_may_touch_the_edge():
         assert likeness(read(padded), read(picture)) > 0.98
 
 
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
+@pytest.mark.parametrize("turn", [np.asarray, cv2.bitwise_not], ids=["bright", "dark"])
+def test_a_bold_pen_may_fill_the_picture(turn, file_format):
+    for strokes in digits(20, seed=12):
+        full, small = place(strokes, 200, 140, 78), place(strokes, 200, 400, 78, side=800)
+        assert likeness(read(turn(full), file_format), read(turn(small))) > 0.9
+
+
 @pytest.mark.parametrize("diameter", [8, 12, 20, 50, 100])
 def test_a_round_blob_is_the_dot_that_a_tap_is(diameter):
     picture = np.zeros((280, 280), np.uint8)
