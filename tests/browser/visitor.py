@@ -69,8 +69,9 @@ class Visitor:
         """Note an error, but for two: Streamlit looks for its root below a deep link, and drops replaced images."""
         url = message.location.get("url", "")
         probe = "/_stcore/" in url and not url.startswith(f"{self.url}/_stcore/")
-        if message.type == "error" and not probe and "/media/" not in url:
-            self.faults.append(f"error in the console: {message.text} {url}")
+        said = f"{message.text} {url}"
+        if message.type == "error" and not probe and "/media/" not in said:
+            self.faults.append(f"error in the console: {said}")
 
     def _watch(self, request: Request) -> None:
         address = urlsplit(request.url)
