@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +18,7 @@ from click.core import ParameterSource
 from digit_core import runs
 from digit_core.architectures import check_tensorflow
 from digit_core.classifier import Classifier, load_classifier
+from digit_core.database import Database
 from digit_core.datasets import check_dataset, download_mnist, find_mnist, load_mnist
 from digit_core.drawings import read_drawings, read_picture_file
 from digit_core.errors import DataUnavailable, DigitError
@@ -274,6 +276,20 @@ def data_fetch(settings: Settings, /, name: str) -> None:
     with click.progressbar(length=100, label=f"Downloading {name}", file=sys.stderr) as bar:
         path = download(settings, lambda share: bar.update(int(100 * share) - bar.pos))
     click.echo(str(path))
+
+
+@main.group()
+def feedback() -> None:
+    """What people said of their drawings."""
+
+
+@feedback.command("migrate")
+@click.pass_obj
+def feedback_migrate(settings: Settings, /) -> None:
+    """Bring the feedback database to the tables of this version. SQLite needs no such call."""
+    with closing(Database(settings.database_url)) as database:
+        database.migrate()
+        click.echo(f"{database} has now the tables of this version.")
 
 
 def _read_all(classifier: Classifier, path: Path) -> tuple[list[int | None], np.ndarray]:

@@ -9,14 +9,11 @@ counting reads: drawings stay untouched.
 import builtins
 import json
 import re
-import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -24,24 +21,13 @@ import cv2
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import exc
-from sqlalchemy.schema import CreateIndex, CreateTable
 
+from digit_core.database import Database
 from digit_core.errors import EmptyDrawing, FeedbackUnavailable, UnreadableInput
 from digit_core.strokes import SIDE, read_strokes
 from digit_core.types import Drawing, Feedback
 
-TIMEOUT = 10  # seconds that a call waits for another writer, or for a server
 MAX_COMMENT, MAX_VISITOR, MAX_ID = 1000, 60, 200  # characters
-ELSEWHERE = "or set DIGIT_LAB_DATABASE_URL to another place"
-TROUBLES = {
-    sqlite3.SQLITE_BUSY: "is locked by another program. Close that program, or try again in a moment.",
-    sqlite3.SQLITE_READONLY: f"cannot be written. Allow writing to the file and its folder, {ELSEWHERE}.",
-    sqlite3.SQLITE_CANTOPEN: f"cannot be opened. Check that its folder is there and can be written, {ELSEWHERE}.",
-    sqlite3.SQLITE_NOTADB: f"is no SQLite file. Move it away, so that a new one is made, {ELSEWHERE}.",
-    sqlite3.SQLITE_CORRUPT: f"is damaged. Put a backup in its place, {ELSEWHERE}.",
-    sqlite3.SQLITE_FULL: "has no room left. Free some space on its disk and try again.",
-    sqlite3.SQLITE_IOERR: f"cannot be read or written. Check its disk, {ELSEWHERE}.",
-}
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
@@ -111,18 +97,18 @@ class FeedbackStats:
 
 
 class FeedbackStore:
-    """The feedback in one database, made on opening if missing; threads may share it.
+    """The feedback in one database; threads may share it.
 
     Every call, opening too, raises FeedbackUnavailable when the database cannot be used.
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = _make_engine(url)
-        with self._transaction() as connection:
-            # create_all looks first and creates then: of two programs opening a new database, one would fail.
-            for table in TABLES.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-            connection.execute(CreateIndex(INDEX, if_not_exists=True))
+        self._database = Database(url)
+        try:
+            self._database.open()
+        except FeedbackUnavailable:
+            self._database.close()
+            raise
 
     def add(self, feedback: Feedback) -> None:
         """Store an entry, durable on return; a known id changes nothing, even where it was deleted.
@@ -131,12 +117,12 @@ class FeedbackStore:
         """
         entry, answers = _to_rows(feedback)
         try:
-            with self._transaction() as connection:
+            with self._database.transaction() as connection:
                 connection.execute(sa.insert(FEEDBACK), entry)
                 if answers:
                     connection.execute(sa.insert(ANSWER), answers)
         except exc.IntegrityError:
-            with self._transaction() as connection:
+            with self._database.transaction() as connection:
                 if connection.scalar(sa.select(FEEDBACK.c.id).where(FEEDBACK.c.id == entry["id"])) is None:
                     raise
 
@@ -150,7 +136,7 @@ class FeedbackStore:
 
     def get(self, feedback_id: str) -> Feedback:
         """Return an entry, be it deleted or not; raises UnreadableInput when its id is unknown."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             rows = connection.execute(ENTRIES.where(FEEDBACK.c.id == _to_id(feedback_id))).all()
         if not rows:
             raise _unknown(feedback_id)
@@ -162,14 +148,14 @@ class FeedbackStore:
         if misread_only:
             wrong = ANSWER.c.digit.is_distinct_from(FEEDBACK.c.true_digit)
             page = page.join(ANSWER).where(ANSWER.c.position == 0, wrong)
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             rows = connection.execute(ENTRIES.where(FEEDBACK.c.id.in_(page.limit(limit).offset(offset)))).all()
         return [_to_feedback([*group]) for _, group in groupby(rows, lambda row: row.id)]
 
     def images(self) -> tuple[np.ndarray, np.ndarray]:
         """Every drawing that is a digit: images `(N, 28, 28) uint8` as the models saw them, digits `(N,) int64`."""
         labelled = FEEDBACK.c.deleted_at.is_(None), FEEDBACK.c.true_digit.is_not(None)
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             rows = connection.execute(sa.select(FEEDBACK.c.image, FEEDBACK.c.true_digit).where(*labelled)).all()
         images = np.frombuffer(b"".join(image for image, _ in rows), np.uint8).reshape(-1, SIDE, SIDE)
         return images, np.array([digit for _, digit in rows], np.int64)
@@ -180,7 +166,7 @@ class FeedbackStore:
         counts = sa.select(*by, sa.func.count()).join_from(FEEDBACK, ANSWER).where(FEEDBACK.c.deleted_at.is_(None))
         total, correct = Counter[str](), Counter[str]()
         pairs: Counter[tuple[int | None, int]] = Counter()  # of the leading answers: (true, predicted)
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             for model_id, position, true, predicted, count in connection.execute(counts.group_by(*by)):
                 total[model_id] += count
                 if true == predicted:
@@ -200,55 +186,13 @@ class FeedbackStore:
 
     def close(self) -> None:
         """Close the connections."""
-        self._engine.dispose()
+        self._database.close()
 
     def _mark(self, feedback_id: str, deleted_at: datetime | None) -> None:
         change = sa.update(FEEDBACK).where(FEEDBACK.c.id == _to_id(feedback_id)).values(deleted_at=deleted_at)
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             if connection.execute(change).rowcount == 0:
                 raise _unknown(feedback_id)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        """Lend a connection, commit what was done with it, and tell the database's troubles in a sentence."""
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except (exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.ProgrammingError):
-            raise  # these are bugs of ours
-        except (exc.DBAPIError, exc.TimeoutError) as error:
-            cause = getattr(error, "orig", error)
-            code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the higher bytes hold details
-            trouble = TROUBLES.get(code, f"cannot be used ({cause}). Check that it is there and runs, {ELSEWHERE}.")
-            place = self._engine.url.render_as_string(hide_password=True)
-            raise FeedbackUnavailable(f"The feedback database {place} {trouble}") from error
-
-
-def _make_engine(url: str) -> sa.Engine:
-    try:
-        address = sa.make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url))
-        on_sqlite = address.get_backend_name() == "sqlite"
-        waiting = {"timeout" if on_sqlite else "connect_timeout": TIMEOUT}
-        # A file that is taken away must not be written on by a connection that still holds it.
-        pooling = {"poolclass": sa.NullPool} if on_sqlite else {}
-        engine = sa.create_engine(address, connect_args=waiting, pool_pre_ping=True, **pooling)
-        if on_sqlite and not (address.database or "").startswith("file:"):
-            Path(address.database or "").parent.mkdir(parents=True, exist_ok=True)
-    except (exc.ArgumentError, ImportError, ValueError) as error:  # not quoted: it may hold a part of the password
-        raise FeedbackUnavailable(
-            "DIGIT_LAB_DATABASE_URL is not set to a database that this program knows. Write sqlite:///FILE, or install "
-            "psycopg and write postgresql://USER:PASSWORD@HOST/NAME."
-        ) from error
-    except OSError as error:
-        raise FeedbackUnavailable(f"The feedback's folder cannot be made ({error}). Make it, {ELSEWHERE}.") from error
-    if on_sqlite:
-        sa.event.listen(engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
 
 
 def _to_rows(feedback: Feedback) -> tuple[dict[str, Any], list[dict[str, Any]]]:

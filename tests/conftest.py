@@ -5,7 +5,7 @@ import json
 import os
 import site
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +108,19 @@ def keep_run() -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL server, up to the name of a database."""
+    pytest.importorskip("psycopg", reason="Run `pip install 'psycopg[binary]'`: it talks to PostgreSQL.")
+    from postgres import find_programs, run_server
+
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("Install PostgreSQL (`apt-get install postgresql`): the feedback is kept in it too.")
+    with run_server(programs) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from digit_core.settings import ROOT
 
 ORDER = [
     {"types", "errors"},
-    {"settings"},
+    {"settings", "database"},
     {"strokes"},
     {"preprocessing"},
     {"synthetic", "augmentation", "architectures", "evaluation", "charts", "photographs"},

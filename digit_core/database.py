@@ -1,0 +1,128 @@
+"""A database, SQLite or PostgreSQL: opened, brought to the tables of this version, its troubles told in a sentence.
+
+The tables are made by the steps in `migrations/versions` (Alembic). On SQLite, which is one program's file, opening
+takes them; on PostgreSQL, which others share, the operator does, by `python -m digit_core feedback migrate`.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import exc
+
+from digit_core.errors import FeedbackUnavailable
+
+TIMEOUT = 10  # seconds that a call waits for another writer, or for a server
+MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+MIGRATING = 20_260_301  # the number of PostgreSQL's lock that one migration at a time holds
+ELSEWHERE = "or set DIGIT_LAB_DATABASE_URL to another place"
+TROUBLES = {
+    sqlite3.SQLITE_BUSY: "is locked by another program. Close that program, or try again in a moment.",
+    sqlite3.SQLITE_READONLY: f"cannot be written. Allow writing to the file and its folder, {ELSEWHERE}.",
+    sqlite3.SQLITE_CANTOPEN: f"cannot be opened. Check that its folder is there and can be written, {ELSEWHERE}.",
+    sqlite3.SQLITE_NOTADB: f"is no SQLite file. Move it away, so that a new one is made, {ELSEWHERE}.",
+    sqlite3.SQLITE_CORRUPT: f"is damaged. Put a backup in its place, {ELSEWHERE}.",
+    sqlite3.SQLITE_FULL: "has no room left. Free some space on its disk and try again.",
+    sqlite3.SQLITE_IOERR: f"cannot be read or written. Check its disk, {ELSEWHERE}.",
+}
+
+
+class Database:
+    """Connections to one database; threads may share it.
+
+    Every call, making it too, raises FeedbackUnavailable when the database cannot be used.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = _make_engine(url)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """Lend a connection, commit what was done with it, and tell the database's troubles in a sentence."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except (exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.ProgrammingError):
+            raise  # these are bugs of ours
+        except (exc.DBAPIError, exc.TimeoutError) as error:
+            cause = getattr(error, "orig", error)
+            code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the higher bytes hold details
+            words = " ".join(str(cause).split())  # PostgreSQL's have line breaks
+            trouble = TROUBLES.get(code, f"cannot be used ({words}). Check that it is there and runs, {ELSEWHERE}.")
+            raise FeedbackUnavailable(f"{self} {trouble}") from error
+
+    def open(self) -> None:
+        """See that the tables are those of this version, and make them so where the database is SQLite's."""
+        with self.transaction() as connection:
+            if self._is_current(connection):
+                return
+        if self._engine.dialect.name != "sqlite":
+            raise FeedbackUnavailable(
+                f"{self} has not the tables of this version. Back it up, then run "
+                "`python -m digit_core feedback migrate` with the same DIGIT_LAB_DATABASE_URL."
+            )
+        self.migrate()
+
+    def migrate(self) -> bool:
+        """Take the steps to the tables of this version, all or none; tells whether there were any to take."""
+        with self.transaction() as connection:
+            if self._engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
+            if self._is_current(connection):
+                return False
+            config = Config(attributes={"connection": connection})
+            config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+            command.upgrade(config, "head")
+            return True
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def __str__(self) -> str:
+        """Name it, without its password."""
+        return f"The feedback database {self._engine.url.render_as_string(hide_password=True)}"
+
+    def _is_current(self, connection: sa.Connection) -> bool:
+        found = MigrationContext.configure(connection).get_current_revision()
+        steps = ScriptDirectory(str(MIGRATIONS))
+        if found and found not in {step.revision for step in steps.walk_revisions()}:
+            raise FeedbackUnavailable(f"{self} was written by a newer version. Update this program, {ELSEWHERE}.")
+        return found == steps.get_current_head()
+
+
+def _make_engine(url: str) -> sa.Engine:
+    try:
+        address = sa.make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url))
+        on_sqlite = address.get_backend_name() == "sqlite"
+        waiting = {"timeout" if on_sqlite else "connect_timeout": TIMEOUT}
+        # A file that is taken away must not be written on by a connection that still holds it.
+        pooling = {"poolclass": sa.NullPool} if on_sqlite else {}
+        engine = sa.create_engine(address, connect_args=waiting, pool_pre_ping=True, **pooling)
+        if on_sqlite and not (address.database or "").startswith("file:"):
+            Path(address.database or "").parent.mkdir(parents=True, exist_ok=True)
+    except (exc.ArgumentError, ImportError, ValueError) as error:  # not quoted: it may hold a part of the password
+        raise FeedbackUnavailable(
+            "DIGIT_LAB_DATABASE_URL is not set to a database that this program knows. Write sqlite:///FILE, or install "
+            "psycopg and write postgresql://USER:PASSWORD@HOST/NAME."
+        ) from error
+    except OSError as error:
+        raise FeedbackUnavailable(f"The feedback's folder cannot be made ({error}). Make it, {ELSEWHERE}.") from error
+    if on_sqlite:
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")

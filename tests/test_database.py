@@ -1,0 +1,142 @@
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from click.testing import CliRunner
+
+from digit_core import database
+from digit_core.cli import main
+from digit_core.database import Database
+from digit_core.errors import FeedbackUnavailable
+from digit_core.feedback import FEEDBACK, TABLES, FeedbackStore
+
+ENTRY = {
+    "id": "00000000-0000-4000-8000-000000000000",
+    "created_at": datetime(2026, 3, 1, tzinfo=UTC),
+    "session_id": "session",
+    "input_kind": "canvas",
+    "source": "dashboard",
+    "comment": "from before",
+    "strokes": "[]",
+    "image": bytes(784),
+}
+BROKEN = """
+from alembic import op
+revision, down_revision = "0002", "0001"
+def upgrade():
+    op.execute("create table half (done int)")
+    op.execute("this is no statement")
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database, without tables, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'feedback.sqlite3'}"
+    from postgres import make_database
+
+    return make_database(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+def empty(url: str) -> Iterator[Database]:
+    with closing(Database(url)) as made:
+        yield made
+
+
+def tables(of: Database) -> set[str]:
+    with of.transaction() as connection:
+        return set(sa.inspect(connection).get_table_names())
+
+
+def test_the_steps_lead_to_the_tables_that_the_program_uses(empty):
+    assert empty.migrate()
+    with empty.transaction() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, TABLES) == []
+
+
+def test_steps_are_taken_once(empty):
+    assert [empty.migrate(), empty.migrate()] == [True, False]
+
+
+def test_programs_that_migrate_at_once_wait_for_each_other(url):
+    def migrate(_: int) -> bool:
+        with closing(Database(url)) as one:
+            return one.migrate()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(migrate, range(4))) == [False, False, False, True]
+
+
+def test_a_step_that_fails_leaves_nothing_behind(empty, tmp_path, monkeypatch):
+    steps = tmp_path / "migrations"
+    (steps / "versions").mkdir(parents=True)
+    for name in ("env.py", "versions/0001_feedback.py"):
+        (steps / name).write_bytes((database.MIGRATIONS / name).read_bytes())
+    (steps / "versions" / "0002_broken.py").write_text(BROKEN)
+    monkeypatch.setattr(database, "MIGRATIONS", steps)
+    with pytest.raises((FeedbackUnavailable, sa.exc.ProgrammingError)):
+        empty.migrate()
+    assert tables(empty) == set()
+
+
+def test_a_database_from_before_there_were_steps_is_taken_on_with_what_it_holds(empty):
+    with empty.transaction() as connection:
+        TABLES.create_all(connection)
+        connection.execute(sa.insert(FEEDBACK).values(ENTRY))
+    assert empty.migrate()
+    with empty.transaction() as connection:
+        assert connection.scalar(sa.select(FEEDBACK.c.comment)) == ENTRY["comment"]
+
+
+def test_sqlite_is_made_ready_by_opening_it(tmp_path):
+    with closing(FeedbackStore(f"sqlite:///{tmp_path / 'a %20 b.sqlite3'}")) as store:
+        assert store.stats().total == 0
+
+
+def test_postgresql_is_made_ready_by_command(postgres, monkeypatch):
+    from postgres import make_database
+
+    url = make_database(postgres)
+    with pytest.raises(FeedbackUnavailable, match=r"has not the tables .* run `python -m digit_core feedback migrate`"):
+        FeedbackStore(url)
+    monkeypatch.setenv("DIGIT_LAB_DATABASE_URL", url)
+    said = [CliRunner().invoke(main, ["feedback", "migrate"]).output for _ in range(2)]
+    assert [text.split(" has ")[1] for text in said] == ["now the tables of this version.\n"] * 2
+    with closing(FeedbackStore(url)) as store:
+        assert store.stats().total == 0
+
+
+def test_a_database_of_a_newer_version_is_left_alone(empty, url):
+    empty.migrate()
+    with empty.transaction() as connection:
+        connection.execute(sa.text("update alembic_version set version_num = '9999'"))
+    with pytest.raises(FeedbackUnavailable, match=r"newer version\. Update this program"):
+        FeedbackStore(url)
+    with pytest.raises(FeedbackUnavailable, match="newer version"):
+        empty.migrate()
+
+
+def test_a_server_that_is_not_there_is_told_without_its_password():
+    with pytest.raises(FeedbackUnavailable, match=r"cannot be used .* Check that it is there and runs") as told:
+        FeedbackStore("postgresql://somebody:secret@127.0.0.1:1/feedback")
+    assert "secret" not in str(told.value)
+
+
+def test_a_locked_file_is_told_when_it_would_be_migrated(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "TIMEOUT", 0.05)
+    file = tmp_path / "feedback.sqlite3"
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("pragma journal_mode=wal")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(FeedbackUnavailable, match="is locked by another program"):
+            FeedbackStore(f"sqlite:///{file}")
