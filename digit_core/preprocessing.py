@@ -1,8 +1,8 @@
 """Any picture -> the 28 x 28 image that MNIST would have made of it.
 
-`read_picture` decodes what came in; `preprocess` does the rest, for strokes and pictures alike: paper taken away, ink
-found, specks thrown away, the pen's width brought to MNIST's where it is out of MNIST's range, the 20-pixel box, the
-centre of mass (LeCun et al. 1998).
+`read_picture` decodes what came in; `preprocess` does the rest, for strokes and pictures alike: the sheet cut out,
+paper taken away, ink found, specks thrown away, the pen's width brought to MNIST's where it is out of MNIST's range,
+the 20-pixel box, the centre of mass (LeCun et al. 1998).
 """
 
 import io
@@ -16,6 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from digit_core.errors import EmptyDrawing, TooLarge, UnreadableInput
+from digit_core.sheets import cut_out, find_sheet
 from digit_core.strokes import BOX, CENTRE, SIDE, render
 from digit_core.types import Drawing
 
@@ -35,8 +36,11 @@ PAPER_WINDOW, WIDE_WINDOW = 0.35, 0.45  # of the picture's side: what such a win
 WIDEST_WINDOW = 0.6  # that no ink of a program's picture has room for
 DARKEST_PAPER = 80  # grey levels: on darker paper ink is not strengthened further
 CONTRAST, PHOTO_CONTRAST = 24, 40  # grey levels between paper and ink, at least
+SHEETS = 3  # that lie one on the other, at most: a canvas on a page on a screen
+LIT_SHEET = 0.15  # of the picture, at least: one that is told from its table by nothing but its brightness
 BLOB = 0.54  # of its longest side: with a wider pen a piece of ink has no shape, it is a dot
 SPECK = 0.03  # of all ink: smaller pieces are thrown away
+FAR = 0.5  # of the size of what is nearer: what lies farther away in a drawn picture is another thing
 RIM = 0.2  # share of a photograph's side along which a piece of background, no digit, touches its edge
 DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, IndexError, TypeError, Warning)
 PEN_RANGE = (2.0, 4.2)  # pixels in the 20-pixel box: nine in ten of MNIST's own pens
@@ -92,11 +96,11 @@ def picture_from_array(picture: np.ndarray) -> Drawing:
     return Drawing(image=_ink_bright(_decode(Image.fromarray(picture))))
 
 
-def find_ink(image: np.ndarray) -> np.ndarray:
-    """Take the paper, its shadows and specks away.
+def find_ink(image: np.ndarray, sheets: int = SHEETS) -> np.ndarray:
+    """Take the paper, its shadows and specks away, and what is around the sheet.
 
-    image: `(H, W) uint8`, ink brighter than its paper. Returns the same shape and dtype, paper 0, full ink 255. Raises
-    EmptyDrawing when nothing stands out.
+    image: `(H, W) uint8`, ink brighter than its paper; sheets: how many may lie one on the other. Returns ink, paper 0,
+    full ink 255, of the same dtype and, if there is no sheet, shape. Raises EmptyDrawing when nothing stands out.
     """
     if min(image.shape) < LEAST_SIDE:
         raise EmptyDrawing(f"The picture has {image.shape[1]} x {image.shape[0]} pixels. Choose a larger one.")
@@ -106,7 +110,13 @@ def find_ink(image: np.ndarray) -> np.ndarray:
     level = _ink_level(ink)
     if level < (PHOTO_CONTRAST if photographed else CONTRAST):
         raise EmptyDrawing("The picture has no ink that stands out. Draw a digit, or choose another picture.")
-    mask = _without_specks(cv2.compare(ink, level / 2, cv2.CMP_GT), photographed)
+    mask = cv2.compare(ink, level / 2, cv2.CMP_GT)
+    sheet = find_sheet(mask) if sheets else None
+    if sheets and sheet is None and photographed:
+        sheet = find_sheet(cv2.threshold(image, 0, 255, cv2.THRESH_OTSU)[1], LIT_SHEET)
+    if sheet is not None:
+        return find_ink(_turn_bright(cut_out(image, sheet)), sheets - 1)
+    mask = _without_specks(mask, photographed)
     edge = cv2.dilate(mask, np.ones((5, 5), np.uint8))
     return cv2.convertScaleAbs(cv2.bitwise_and(ink, edge), alpha=255 / level)
 
@@ -170,7 +180,11 @@ def _ink_bright(layers: np.ndarray) -> np.ndarray:
     """Grey picture `(H, W) uint8`, ink brighter than paper, of a grey, an RGB or an RGBA one."""
     if layers.ndim == 3:
         layers = _grey(_on_paper(layers))
-    return cv2.bitwise_not(layers) if _is_ink_dark(layers) else layers
+    return _turn_bright(layers)
+
+
+def _turn_bright(image: np.ndarray) -> np.ndarray:
+    return cv2.bitwise_not(image) if _is_ink_dark(image) else image
 
 
 def _is_ink_dark(image: np.ndarray) -> bool:
@@ -262,7 +276,7 @@ def _without_specks(mask: np.ndarray, photographed: bool) -> np.ndarray:
     """
     labels_type = cv2.CV_16U if mask.size < 250_000 else cv2.CV_32S  # a piece takes four pixels; 16 bits are faster
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=labels_type)
-    if count == 2:
+    if count <= 2:  # the background, and at most one piece
         return mask
     area = stats[1:, cv2.CC_STAT_AREA]
     if photographed:
@@ -270,8 +284,23 @@ def _without_specks(mask: np.ndarray, photographed: bool) -> np.ndarray:
         along = np.array([np.bincount(rim, minlength=count)[1:] / len(rim) for rim in rims]).max(axis=0)
         if (inside := along < RIM).any():
             area = area * inside
-    keep = np.concatenate([[False], area >= max(1.0, SPECK * area.sum())])
+    large = area >= max(1.0, SPECK * area.sum())
+    keep = np.concatenate([[False], large if photographed else _near(stats[1:], area.argmax(), large)])
     return keep.astype(np.uint8)[labels] * np.uint8(255)
+
+
+def _near(stats: np.ndarray, largest: np.intp, large: np.ndarray) -> np.ndarray:
+    """Of the large pieces those near the largest, or near others that are: `(N,) bool`, as `large`."""
+    low = stats[:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP]]
+    high = low + stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+    near = np.arange(len(large)) == largest
+    while True:
+        start, end = low[near].min(axis=0), high[near].max(axis=0)
+        gaps = np.maximum(low - end, start - high).max(axis=1)
+        grown = large & (gaps <= FAR * (end - start).max())
+        if (grown == near).all():
+            return near
+        near = grown
 
 
 def _crop(ink: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from digit_core.settings import ROOT
 ORDER = [
     {"types", "errors"},
     {"settings", "database"},
-    {"strokes"},
+    {"strokes", "sheets"},
     {"preprocessing"},
     {"synthetic", "augmentation", "architectures", "evaluation", "charts", "photographs"},
     {"scribbles", "handwriting"},
