@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from digit_core.downloads import advising, fetch
+from digit_core.downloads import fetch
 from digit_core.drawings import load_arrays, read_drawings
 from digit_core.errors import DataUnavailable, EmptyDrawing
 from digit_core.feedback import FeedbackStore
@@ -256,6 +256,6 @@ def _dataset(name: str, *arrays: np.ndarray) -> Dataset:
 def download_mnist(settings: Settings, on_progress: Callable[[float], None]) -> Path:
     """Fetch MNIST into the data folder and return its path. Raises DataUnavailable, StorageFailed."""
     target = settings.data / "mnist.npz"
-    with advising(MNIST_URL, target, "name it in DIGIT_LAB_MNIST. Synthetic digits need no download."):
-        fetch(MNIST_URL, target, DOWNLOAD_BYTES, _read_mnist, on_progress)
+    otherwise = "name it in DIGIT_LAB_MNIST. Synthetic digits need no download."
+    fetch(MNIST_URL, target, DOWNLOAD_BYTES, _read_mnist, on_progress, otherwise)
     return target

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import uncompresspy
 
-from digit_core.downloads import advising, fetch
+from digit_core.downloads import fetch
 from digit_core.drawings import ARCHIVE_ERRORS
 from digit_core.errors import DataUnavailable
 from digit_core.model_store import write_file
@@ -39,9 +39,9 @@ def find_pen_digits(settings: Settings) -> Path | None:
 def download_pen_digits(settings: Settings, on_progress: Callable[[float], None]) -> Path:
     """Fetch the strokes into the data folder and return their path. Raises DataUnavailable, StorageFailed."""
     target, archive = settings.data / STROKES, settings.data / ARCHIVE
-    with advising(URL, archive, "name a file of strokes in DIGIT_LAB_PEN_DIGITS."):
-        fetch(URL, archive, ARCHIVE_BYTES, _read_archive, on_progress)
-    lines = "".join(json.dumps(drawing, separators=(",", ":")) + "\n" for drawing in _read_archive(archive))
+    otherwise = "name a file of strokes in DIGIT_LAB_PEN_DIGITS."
+    drawings = fetch(URL, archive, ARCHIVE_BYTES, _read_archive, on_progress, otherwise)
+    lines = "".join(json.dumps(drawing, separators=(",", ":")) + "\n" for drawing in drawings)
     write_file(target, gzip.compress(lines.encode(), mtime=0))
     return target
 
