@@ -28,12 +28,12 @@ class Network:
         try:
             self._interpreter = Interpreter(model_content=content, num_threads=1)
             self._interpreter.allocate_tensors()
+            outputs = self._interpreter.get_signature_runner().get_output_details()
         except (RuntimeError, ValueError):
             raise ModelUnavailable(
                 "The file model.tflite cannot be read. Restore it or train the model again."
             ) from None
         self._input = self._interpreter.get_input_details()[0]["index"]
-        outputs = self._interpreter.get_signature_runner().get_output_details()
         self._output = outputs.get("probabilities", next(iter(outputs.values())))["index"]  # beside the features
         self._count = 1
 

@@ -151,6 +151,8 @@ def train(
             config = dataclasses.replace(CONFIGS[config.architecture, preset], **given)
         if recipe:
             config = dataclasses.replace(RECIPES[recipe], **given)
+            if config.architecture != RECIPES[recipe].architecture:
+                raise click.UsageError(f"{recipe} is no recipe of an {config.architecture.upper()}. Leave one out.")
         check_dataset(config.dataset, settings)
         run_id = runs.create_run(config, settings, run_id)
     else:
@@ -272,10 +274,13 @@ def data_list(settings: Settings, /, as_json: bool) -> None:
 @click.pass_obj
 def data_fetch(settings: Settings, /, name: str) -> None:
     """Download a data set into the data folder. Example: data fetch pen-digits"""
-    _, download = FETCHED[name]
+    find, download = FETCHED[name]
     with click.progressbar(length=100, label=f"Downloading {name}", file=sys.stderr) as bar:
         path = download(settings, lambda share: bar.update(int(100 * share) - bar.pos))
     click.echo(str(path))
+    if find(settings) != path:
+        variable = f"DIGIT_LAB_{name.replace('-', '_').upper()}"
+        click.echo(f"It is not used while {variable} names another file. Take that setting away.", err=True)
 
 
 @main.group()

@@ -4,6 +4,7 @@ MNIST is looked for in this order: the path given, `DIGIT_LAB_MNIST`, Keras's ca
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +14,10 @@ import numpy as np
 
 from digit_core.downloads import fetch
 from digit_core.drawings import load_arrays, read_drawings
-from digit_core.errors import DataUnavailable, EmptyDrawing
+from digit_core.errors import DataUnavailable, EmptyDrawing, InvalidConfig
 from digit_core.feedback import FeedbackStore
 from digit_core.handwriting import enter, vary
-from digit_core.pen_digits import find_pen_digits
+from digit_core.pen_digits import FORM, require_pen_digits
 from digit_core.preprocessing import preprocess
 from digit_core.scribbles import scribble
 from digit_core.settings import Settings
@@ -89,14 +90,20 @@ def check_dataset(name: str, settings: Settings) -> list[str]:
             f"DIGIT_LAB_MNIST names {settings.mnist}, which is not there. Put mnist.npz ({MNIST_URL}) there, or choose "
             "synthetic digits."
         )
-    if OF_PEN_DIGITS & set(parts) and find_pen_digits(settings) is None:
-        named = f": DIGIT_LAB_PEN_DIGITS names {settings.pen_digits}" if settings.pen_digits else ""
-        raise DataUnavailable(
-            f"The pen strokes are not on this machine{named}. Fetch them with `python -m digit_core data fetch "
-            "pen-digits`, or set DIGIT_LAB_PEN_DIGITS to a .jsonl[.gz] file of lines "
-            '{"label": 7, "writer": "train-12", "strokes": [[[x, y], ...], ...]}, or choose other images.'
-        )
+    if OF_PEN_DIGITS & set(parts):
+        require_pen_digits(settings)
     return parts
+
+
+def check_validation(name: str, share: float) -> None:
+    """Raise InvalidConfig when what is no digit would be among the images that validate, which come last."""
+    base, *added = split_name(name)
+    most = (count_images(base) + CHOOSING_DRAWINGS) / count_images(name)
+    if "drawings" in added and share > most:
+        raise InvalidConfig(
+            f"The validation share is {share:.1%}, which would take in what is no digit. Choose at most "
+            f"{math.floor(1000 * most) / 10} %."
+        )
 
 
 def count_images(name: str) -> int:
@@ -171,22 +178,28 @@ def _load_pen_digits(settings: Settings) -> Images:
 
 
 def _read_strokes(settings: Settings, writers: range) -> list[tuple[Strokes, int]]:
-    """Strokes and labels of some writers of the UCI Pen Digits; strokes that name no writer are to train on."""
+    """Strokes and labels of some writers of the UCI Pen Digits; strokes that tell no writer are to train on."""
 
     def is_of_them(entry: dict[str, Any]) -> bool:
-        number = re.fullmatch(r"train-(\d{1,9})", str(entry.get("writer", "")))
-        return int(number[1]) in writers if number else writers == TRAINING_WRITERS
+        if "writer" not in entry:
+            return writers == TRAINING_WRITERS
+        number = re.fullmatch(r"train-(\d{1,9})", str(entry["writer"]))
+        return number is not None and int(number[1]) in writers
 
-    file = find_pen_digits(settings) or Path()  # check_dataset saw that it is there
-    found = [
-        (drawing.strokes, label)
-        for label, drawing in read_drawings(file, is_of_them)
-        if label is not None and isinstance(drawing, Drawing) and drawing.strokes
-    ]
+    file = require_pen_digits(settings)
+    try:
+        found = [
+            (drawing.strokes, label)
+            for label, drawing in read_drawings(file, is_of_them)
+            if label is not None and isinstance(drawing, Drawing) and drawing.strokes
+        ]
+    except DataUnavailable as error:
+        again = "" if settings.pen_digits else " `python -m digit_core data fetch pen-digits` mends it."
+        raise DataUnavailable(f"{error}{again}") from None
     if not found:
         raise DataUnavailable(
             f"{file} holds no labelled strokes of the writers train-{writers[0]:02} to train-{writers[-1]:02}. Name "
-            "another file."
+            f"another file, of {FORM}."
         )
     return found
 

@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -71,8 +72,12 @@ def model_folder(model_id: str, settings: Settings) -> Path:
     """Return the folder of a model or run, which need not exist. Raises ModelUnavailable for an id that is no name."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", model_id):
         raise ModelUnavailable(f"{model_id!r} is no model id. Use small letters, digits, '-' and '_', at most 64.")
-    starter = STARTERS / model_id
-    return starter if model_id in STARTER_IDS and (starter / METADATA).exists() else settings.models / model_id
+    return STARTERS / model_id if is_starter(model_id) else settings.models / model_id
+
+
+def is_starter(model_id: str) -> bool:
+    """Whether a model is one of the starters; one that was taken away may be trained again under its id."""
+    return model_id in STARTER_IDS and (STARTERS / model_id / METADATA).exists()
 
 
 def read_model_file(info: ModelInfo, name: str, settings: Settings) -> bytes:
@@ -122,9 +127,11 @@ def load_network(model_id: str, settings: Settings) -> Any:
     """Load a stored model for Keras, not compiled. Raises ModelUnavailable, TrainingUnavailable."""
     keras = import_keras()
     content = read_model_file(load_info(model_id, settings), NETWORK_FILES[0], settings)
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / NETWORK_FILES[0]
-        path.write_bytes(content)
+    with storing(Path(tempfile.gettempdir())):
+        scratch = tempfile.TemporaryDirectory()
+    with scratch as folder:
+        path = Path(folder) / NETWORK_FILES[0]
+        write_file(path, content)
         return keras.models.load_model(path, compile=False)
 
 
@@ -242,7 +249,7 @@ def to_json(noun: Any) -> bytes:
 def write_file(path: Path, content: bytes) -> None:
     """Write a file whole or not at all. Raises StorageFailed when the disk does not take it."""
     with storing(path.parent):
-        partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+        partial = path.with_name(f"{path.name}.partial-{os.getpid()}-{threading.get_ident()}")
         try:
             partial.write_bytes(content)
             partial.replace(path)

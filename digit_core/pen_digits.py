@@ -25,6 +25,7 @@ from digit_core.settings import Settings
 URL = "https://archive.ics.uci.edu/static/public/81/pen+based+recognition+of+handwritten+digits.zip"
 ARCHIVE, MEMBER, STROKES = "pen_digits.zip", "pendigits-orig.tra.Z", "pen_digits_strokes.jsonl.gz"
 ARCHIVE_BYTES, TEXT_BYTES = 50_000_000, 50_000_000
+FORM = 'lines {"label": 7, "writer": "train-12", "strokes": [[[x, y], ...], ...]}'
 BOX = 500  # tablet units, in which y grows upward
 # Of labels, writers and points, each drawing's moved to its own corner: it holds for every packaging.
 SHA256 = "92dd8d0ba69fb94fe0b7472188b1e069b59d0d6c81898d4548dbc01238972960"
@@ -34,6 +35,21 @@ def find_pen_digits(settings: Settings) -> Path | None:
     """Return the file of strokes on this machine, or None. One named by `DIGIT_LAB_PEN_DIGITS` is not replaced."""
     path = settings.pen_digits or settings.data / STROKES
     return path if path.is_file() else None
+
+
+def require_pen_digits(settings: Settings) -> Path:
+    """Return the file of strokes on this machine. Raises DataUnavailable, with what to do, when there is none."""
+    if path := find_pen_digits(settings):
+        return path
+    if settings.pen_digits:
+        raise DataUnavailable(
+            f"DIGIT_LAB_PEN_DIGITS names {settings.pen_digits}, which is not there. Put the strokes there, take the "
+            "setting away, or choose other images."
+        )
+    raise DataUnavailable(
+        "The pen strokes are not on this machine. Fetch them with `python -m digit_core data fetch pen-digits`, or set "
+        f"DIGIT_LAB_PEN_DIGITS to a .jsonl[.gz] file of {FORM}, or choose other images."
+    )
 
 
 def download_pen_digits(settings: Settings, on_progress: Callable[[float], None]) -> Path:

@@ -39,8 +39,9 @@ CONTRAST, PHOTO_CONTRAST = 24, 40  # grey levels between paper and ink, at least
 SHEETS = 3  # that lie one on the other, at most: a canvas on a page on a screen
 LIT_SHEET = 0.15  # of the picture, at least: one that is told from its table by nothing but its brightness
 BLOB = 0.54  # of its longest side: with a wider pen a piece of ink has no shape, it is a dot
-SPECK = 0.03  # of all ink: smaller pieces are thrown away
-FAR = 0.5  # of the size of what is nearer: what lies farther away in a drawn picture is another thing
+SPECK = 0.03  # of the largest piece of ink: smaller ones are thrown away
+SMALL = 56  # pixels: on a smaller picture all ink is the digit's
+FAR, APART = 0.5, 0.2  # of the size of what is nearer and of all ink: what lies farther away is another thing
 RIM = 0.2  # share of a photograph's side along which a piece of background, no digit, touches its edge
 DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, IndexError, TypeError, Warning)
 PEN_RANGE = (2.0, 4.2)  # pixels in the 20-pixel box: nine in ten of MNIST's own pens
@@ -284,8 +285,10 @@ def _without_specks(mask: np.ndarray, photographed: bool) -> np.ndarray:
         along = np.array([np.bincount(rim, minlength=count)[1:] / len(rim) for rim in rims]).max(axis=0)
         if (inside := along < RIM).any():
             area = area * inside
-    large = area >= max(1.0, SPECK * area.sum())
-    keep = np.concatenate([[False], large if photographed else _near(stats[1:], area.argmax(), large)])
+    large = area >= max(1.0, SPECK * area.max())
+    if not photographed and min(mask.shape) >= SMALL:
+        large = _near(stats[1:], area.argmax(), large)
+    keep = np.concatenate([[False], large])
     return keep.astype(np.uint8)[labels] * np.uint8(255)
 
 
@@ -294,10 +297,11 @@ def _near(stats: np.ndarray, largest: np.intp, large: np.ndarray) -> np.ndarray:
     low = stats[:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP]]
     high = low + stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
     near = np.arange(len(large)) == largest
+    apart = APART * (high[large].max(axis=0) - low[large].min(axis=0)).max()
     while True:
         start, end = low[near].min(axis=0), high[near].max(axis=0)
         gaps = np.maximum(low - end, start - high).max(axis=1)
-        grown = large & (gaps <= FAR * (end - start).max())
+        grown = large & (gaps <= max(FAR * (end - start).max(), apart))
         if (grown == near).all():
             return near
         near = grown

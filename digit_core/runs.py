@@ -22,14 +22,15 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from digit_core.datasets import split_name
+from digit_core.datasets import check_validation, split_name
 from digit_core.diary import append_event, read_changes
 from digit_core.drawings import load_arrays
 from digit_core.errors import DataUnavailable, DigitError, ModelUnavailable, StorageFailed, TrainingUnavailable
 from digit_core.model_store import (
     METADATA,
-    STARTER_IDS,
     config_from_json,
+    is_starter,
+    load_info,
     model_folder,
     storing,
     to_json,
@@ -53,11 +54,13 @@ PROBING = threading.Lock()
 def create_run(config: TrainConfig, settings: Settings, run_id: str | None = None) -> str:
     """Make the folder of a new run and return its id, chosen by the time of day if none is given.
 
-    Raises InvalidConfig, DataUnavailable for a data set of no such name, ModelUnavailable when the id is taken,
-    StorageFailed.
+    Raises InvalidConfig, DataUnavailable for a data set of no such name, ModelUnavailable when the id is taken or the
+    teacher is missing, StorageFailed.
     """
     check_config(config)
-    split_name(config.dataset)
+    check_validation(config.dataset, config.validation_fraction)
+    if config.teacher_id is not None:
+        load_info(config.teacher_id, settings)
     name = run_id or f"{config.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     candidates = [name] if run_id else [name, *(f"{name}-{number}" for number in range(2, 100))]
     for candidate in candidates:
@@ -146,7 +149,7 @@ def delete_run(run_id: str, settings: Settings) -> None:
     Raises ModelUnavailable for a starter and for a run under way, StorageFailed.
     """
     folder = model_folder(run_id, settings)
-    if folder.parent != settings.models or run_id in STARTER_IDS:
+    if is_starter(run_id):
         raise ModelUnavailable(f"{run_id} is a starter model, which stays. Choose another one.")
     if load_run(run_id, settings).status in ACTIVE:
         raise ModelUnavailable(f"Run {run_id} is under way. Stop it first.")
@@ -202,7 +205,7 @@ def list_runs(settings: Settings) -> list[Run]:
     runs = []
     if settings.models.is_dir():
         for path in settings.models.glob("*/config.json"):
-            if path.parent.name not in STARTER_IDS:
+            if not is_starter(path.parent.name):
                 try:
                     runs.append((path.stat().st_mtime, load_run(path.parent.name, settings)))
                 except (DigitError, OSError):

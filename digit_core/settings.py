@@ -50,7 +50,10 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
     def path(name: str) -> Path | None:
         value = environ.get(name)
-        return Path(value).expanduser() if value else None
+        try:
+            return Path(value).expanduser() if value else None
+        except RuntimeError:
+            raise InvalidConfig(f"{name} is {value!r:.80}: there is no such home folder. Name another one.") from None
 
     return Settings(
         models=path("DIGIT_LAB_MODELS") or STARTERS,

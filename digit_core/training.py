@@ -125,7 +125,8 @@ def train(
         network, optimizer, epochs = checkpoint.network, checkpoint.network.optimizer, list(checkpoint.epochs)
     else:
         raise DataUnavailable(
-            "The training images are not those that this run began with. Start a new run with the same settings."
+            "The training images, or the teacher, are not those that this run began with. Start a new run with the "
+            "same settings."
         )
     network.compile(
         optimizer,

@@ -14,6 +14,7 @@ from digit_core.datasets import (
     MNIST_URL,
     OF_PEN_DIGITS,
     check_dataset,
+    check_validation,
     count_images,
     download_mnist,
     find_mnist,
@@ -85,6 +86,7 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
         config = _to_config()
         check_config(config)
         check_dataset(config.dataset, settings)
+        check_validation(config.dataset, config.validation_fraction)
         parameters, _ = measure_network(config)
         seconds = estimate_seconds(config, pace)
     except DigitError as error:
@@ -127,7 +129,7 @@ def _leave_preset() -> None:
 
 def _offer_pen_digits(settings: Settings) -> None:
     """Where pen strokes are wanted and not on the machine, say so, and fetch them if asked to."""
-    if not OF_PEN_DIGITS & set(state.added) or find_pen_digits(settings):
+    if not OF_PEN_DIGITS & set(state.added) or settings.pen_digits or find_pen_digits(settings):
         return
     st.caption("Pen strokes of 30 writers, from the UCI repository, are not on this machine yet.")
     if st.button("Download pen strokes (6 MB)", icon=":material/download:", key="download_pen_digits"):

@@ -147,6 +147,12 @@ def test_a_recipe_is_taken_but_for_what_is_given_beside_it(monkeypatch):
     assert created == [dataclasses.replace(RECIPES["best-ann"], seed=2)]
 
 
+def test_a_recipe_is_of_one_kind_of_network():
+    result = run("train", "--recipe", "best-cnn", "--architecture", "ann")
+    assert result.exit_code == 2
+    assert "best-cnn is no recipe of an ANN" in result.stderr
+
+
 def test_a_recipe_and_a_preset_are_not_mixed():
     result = run("train", "--recipe", "best-cnn", "--preset", "best")
     assert result.exit_code == 2
@@ -179,9 +185,12 @@ def test_a_data_set_is_fetched(monkeypatch, tmp_path):
         on_progress(0.5)
         return tmp_path / "mnist.npz"
 
-    monkeypatch.setitem(cli.FETCHED, "mnist", (None, download))
-    result = run("data", "fetch", "mnist")
-    assert (result.exit_code, result.stdout.strip()) == (0, str(tmp_path / "mnist.npz"))
+    other = "It is not used while DIGIT_LAB_MNIST names another file"
+    for file, warning in (("mnist.npz", ""), ("mine.npz", other)):
+        monkeypatch.setitem(cli.FETCHED, "mnist", (lambda settings, file=file: tmp_path / file, download))
+        result = run("data", "fetch", "mnist")
+        assert (result.exit_code, result.stdout.strip()) == (0, str(tmp_path / "mnist.npz"))
+        assert warning in result.stderr
     assert run("data", "fetch", "cifar").exit_code == 2
 
 

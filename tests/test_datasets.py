@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from digit_core import datasets
-from digit_core.datasets import count_images, find_mnist, load_dataset, load_mnist, load_synthetic
-from digit_core.errors import DataUnavailable
+from digit_core import datasets, downloads
+from digit_core.datasets import check_validation, count_images, find_mnist, load_dataset, load_mnist, load_synthetic
+from digit_core.errors import DataUnavailable, InvalidConfig
 from digit_core.feedback import FeedbackStore
 from digit_core.settings import read_settings
 from digit_core.types import Drawing, Feedback
@@ -76,35 +76,23 @@ def test_a_file_that_unpacks_to_gigabytes_is_refused_unopened(settings, tmp_path
         load_mnist(settings, path)
 
 
-@pytest.fixture
-def arrive(monkeypatch):
-    """Let some content arrive in place of a download."""
-
-    def choose(content):
-        def fetch(url, target, most_bytes, check, on_progress):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-            on_progress(1.0)
-            check(target)
-
-        monkeypatch.setattr(datasets, "fetch", fetch)
-
-    return choose
-
-
-def test_mnist_is_downloaded_once_and_kept(settings, tiny_mnist, arrive):
-    arrive(tiny_mnist)
+def test_mnist_is_downloaded_once_and_kept(settings, tiny_mnist, tmp_path, monkeypatch):
+    (tmp_path / "there.npz").write_bytes(tiny_mnist)
+    monkeypatch.setattr(datasets, "MNIST_URL", (tmp_path / "there.npz").as_uri())
     shares = []
     first = load_mnist(settings, on_progress=shares.append)
-    arrive(b"it is not asked for again")
+    (tmp_path / "there.npz").write_bytes(b"it is not asked for again")
     assert load_mnist(settings).sha256 == first.sha256
-    assert shares == [1.0]
+    assert shares[-1] == 1.0
     assert find_mnist(settings) == settings.data / "mnist.npz"
 
 
-def test_a_download_that_fails_names_the_file_and_its_place(settings, arrive):
-    arrive(b"<html>Sign in to the network</html>")
-    with pytest.raises(DataUnavailable, match=r"put .*mnist.npz at .*mnist.npz.*Synthetic digits need no download"):
+def test_a_download_that_fails_names_the_file_and_its_place(settings, tmp_path, monkeypatch):
+    (tmp_path / "mnist.npz").write_bytes(b"<html>Sign in to the network</html>")
+    monkeypatch.setattr(datasets, "MNIST_URL", (tmp_path / "mnist.npz").as_uri())
+    monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
+    told = r"something else came.* put .*mnist.npz at .*mnist.npz.*Synthetic digits need no download"
+    with pytest.raises(DataUnavailable, match=told):
         load_mnist(settings)
 
 
@@ -177,6 +165,31 @@ def test_drawings_need_strokes_of_writers_to_choose_by(written, tmp_path):
         load_dataset("mnist+drawings", dataclasses.replace(written, pen_digits=only))
     with pytest.raises(DataUnavailable, match="set DIGIT_LAB_PEN_DIGITS"):
         load_dataset("mnist+drawings", dataclasses.replace(written, pen_digits=None))
+
+
+def test_strokes_of_a_writer_told_in_another_form_are_not_learned_from(written, tmp_path, few):
+    strokes = [[[5, 0], [5, 9]]]
+    lines = [{"label": 3, "strokes": strokes}]
+    lines += [{"label": 4, "writer": writer, "strokes": strokes} for writer in (21, "21", "test-3", "", None)]
+    told = dataclasses.replace(written, pen_digits=strokes_file(tmp_path, *lines))
+    mixed = load_dataset("synthetic+pen-digits", told)
+    assert mixed.y_train[: -len(load_dataset("synthetic", told).y_train)].tolist() == [3]
+
+
+def test_damaged_strokes_of_ours_are_fetched_again(written):
+    ours = dataclasses.replace(written, pen_digits=None)
+    ours.data.mkdir(parents=True, exist_ok=True)
+    (ours.data / "pen_digits_strokes.jsonl.gz").write_bytes(b"no gzip")
+    with pytest.raises(DataUnavailable, match=r"data fetch pen-digits` mends it"):
+        load_dataset("mnist+pen-digits", ours)
+
+
+@pytest.mark.parametrize(("name", "most"), [("mnist+drawings", 44.4), ("synthetic+drawings", 29.8)])
+def test_a_validation_share_that_takes_in_what_is_no_digit_is_told_at_once(name, most):
+    check_validation(name, most / 100)
+    check_validation("mnist", 0.5)
+    with pytest.raises(InvalidConfig, match=rf"is 50\.0%.* Choose at most {most} %"):
+        check_validation(name, 0.5)
 
 
 def test_pen_strokes_that_are_not_there_are_told(settings, tmp_path, few):

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,13 @@ def copied(settings):
     """A model of one's own: the starter ANN under another id."""
     shutil.copytree(STARTERS / "ann", settings.models / "mine")
     return settings.models / "mine"
+
+
+def test_threads_that_write_the_same_file_do_not_meet(tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: write_file(tmp_path / "file", bytes([number]) * 1000), range(200)))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert len(set((tmp_path / "file").read_bytes())) == 1
 
 
 def test_the_starters_come_first_and_one_s_own_after_them(settings, copied):

@@ -606,6 +606,14 @@ def test_pen_strokes_that_are_wanted_can_be_fetched(monkeypatch, private):
     assert "pen strokes are not on this machine" not in said(page)
 
 
+def test_pen_strokes_that_a_setting_names_are_not_offered_for_download(app, tmp_path, monkeypatch):
+    monkeypatch.setenv("DIGIT_LAB_PEN_DIGITS", str(tmp_path / "none.jsonl"))
+    page = open_app().switch_page("train.py").run()
+    page.pills(key="added").set_value(["pen-digits"]).run()
+    assert "none.jsonl, which is not there" in said(page)
+    assert not [button for button in page.button if "Download pen" in button.label]
+
+
 def test_without_tensorflow_the_train_page_says_how_to_get_it(app, monkeypatch):
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(

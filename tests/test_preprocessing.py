@@ -14,6 +14,7 @@ from digit_core.preprocessing import (
     CENTRE,
     MAX_BYTES,
     PEN_RANGE,
+    find_ink,
     picture_from_array,
     preprocess,
     read_picture,
@@ -356,6 +357,19 @@ def test_specks_are_thrown_away(drawn, plain):
             dirty[y : y + 2, x : x + 2] = 255
     assert (dirty != drawn).sum() > 50
     np.testing.assert_array_equal(read(dirty), plain)
+
+
+def test_what_lies_far_from_a_drawn_digit_is_another_thing(drawn, plain):
+    page = np.pad(drawn, ((300, 300), (200, 60)))
+    for y in (100, 440, 780):
+        cv2.circle(page, (40, y), 22, 255, -1)  # punched holes
+    assert likeness(read(page), plain) > 0.98
+
+
+def test_a_digit_may_be_dotted():
+    for strokes in digits(10, seed=13):
+        dots = place([point[None] for stroke in strokes for point in stroke], 180, 140, 8)
+        assert np.ptp(np.nonzero(find_ink(dots).any(axis=1))[0]) > 150
 
 
 def test_a_second_stroke_is_no_speck(drawn, plain):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from digit_core import runs
+from digit_core import model_store, runs
 from digit_core.diary import STEPS, append_event
 from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed, TrainingUnavailable
 from digit_core.model_store import to_json
@@ -153,6 +153,20 @@ def test_the_queue_is_in_the_order_of_arrival(settings):
     assert runs.find_queue(settings) == ["first", "second", "third"]
     held[0].release()  # its process died
     assert runs.find_queue(settings) == ["second", "third"]
+
+
+def test_a_starter_that_was_taken_away_is_trained_again_under_its_id(settings, tmp_path, monkeypatch):
+    assert runs.list_runs(settings) == []
+    monkeypatch.setattr(model_store, "STARTERS", tmp_path / "none")
+    with FileLock(diary(settings, "cnn", "queued") / "run.lock"):
+        assert runs.find_queue(settings) == ["cnn"]
+
+
+def test_a_run_needs_its_teacher(settings):
+    for teacher in ("nobody", "../cnn", ""):
+        with pytest.raises(ModelUnavailable):
+            runs.create_run(TrainConfig(dataset="synthetic", teacher_id=teacher), settings)
+    assert runs.list_runs(settings) == []
 
 
 def test_a_resumed_run_stands_at_the_end_of_the_queue(settings, quiet):
