@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from digit_core.errors import DataUnavailable, DigitError, UnreadableInput
-from digit_core.preprocessing import MAX_BYTES, picture_from_array, read_picture
+from digit_core.pictures import MAX_BYTES, picture_from_array, read_picture
 from digit_core.strokes import read_strokes
 from digit_core.types import Drawing
 

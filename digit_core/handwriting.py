@@ -4,7 +4,7 @@ import numpy as np
 
 from digit_core.errors import EmptyDrawing
 from digit_core.photographs import photograph
-from digit_core.preprocessing import read_picture
+from digit_core.pictures import read_picture
 from digit_core.strokes import place, sketch
 from digit_core.synthetic import lean, shake
 from digit_core.types import Drawing

@@ -1,52 +1,29 @@
-"""Any picture -> the 28 x 28 image that MNIST would have made of it.
+"""Any drawing -> the 28 x 28 image that MNIST would have made of it.
 
-`read_picture` decodes what came in; `preprocess` does the rest, for strokes and pictures alike: the sheet cut out,
-paper taken away, ink found, specks thrown away, the pen's width brought to MNIST's where it is out of MNIST's range,
-the 20-pixel box, the centre of mass (LeCun et al. 1998).
+Strokes are drawn again; of a picture the sheet is cut out, paper and specks are taken away, the pen's width is brought
+to MNIST's where it is out of MNIST's range. Both fit the 20-pixel box, around the centre of mass (LeCun et al. 1998).
 """
 
-import io
 import math
-import struct
-import warnings
-import zlib
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image
 
-from digit_core.errors import EmptyDrawing, TooLarge, UnreadableInput
-from digit_core.sheets import cut_out, find_sheet
+from digit_core.errors import EmptyDrawing
+from digit_core.paper import find_even_paper, find_ink_above, turn_bright
+from digit_core.sheets import SMALL, cut_out, find_sheet
 from digit_core.strokes import BOX, CENTRE, SIDE, render
 from digit_core.types import Drawing
 
-MAX_BYTES = 5 * 2**20
-MAX_SIDE = 4096  # pixels
-MAX_SCANS = 50  # of a progressive JPEG, each as slow as a picture; cameras and programs make about ten
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 LEAST_SIDE = 3  # pixels
-WORK_SIDE = 640  # pixels: larger pictures are reduced to it, a digit needs no more
-OPAQUE = 0.75  # share of opaque pixels from which a picture is paper with holes, not ink on nothing
-VIVID = 2.0  # times the grey picture's contrast that a colour must have to be read in its stead
-EVEN = 0.5  # share of pixels at the paper's level, from which a picture counts as drawn, not photographed
-PAPER_LEVELS = 12  # grey levels around the paper's own that still are paper
-FLAT, FLAT_LEVELS = 0.9, 4  # share of pixels so close to paper or ink, from which a picture is a program's
-PAPER_SIDE = 96  # pixels: the paper is judged on a picture reduced to this
-PAPER_WINDOW, WIDE_WINDOW = 0.35, 0.45  # of the picture's side: what such a window fits into is paper, or no ink
-WIDEST_WINDOW = 0.6  # that no ink of a program's picture has room for
-DARKEST_PAPER = 80  # grey levels: on darker paper ink is not strengthened further
 CONTRAST, PHOTO_CONTRAST = 24, 40  # grey levels between paper and ink, at least
 SHEETS = 3  # that lie one on the other, at most: a canvas on a page on a screen
 LIT_SHEET = 0.15  # of the picture, at least: one that is told from its table by nothing but its brightness
 BLOB = 0.54  # of its longest side: with a wider pen a piece of ink has no shape, it is a dot
 SPECK = 0.03  # of the largest piece of ink: smaller ones are thrown away
-SMALL = 56  # pixels: on a smaller picture all ink is the digit's
 FAR, APART = 0.5, 0.2  # of the size of what is nearer and of all ink: what lies farther away is another thing
 RIM = 0.2  # share of a photograph's side along which a piece of background, no digit, touches its edge
-DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, IndexError, TypeError, Warning)
 PEN_RANGE = (2.0, 4.2)  # pixels in the 20-pixel box: nine in ten of MNIST's own pens
-
-warnings.filterwarnings("ignore", module=r"PIL\.")  # odd metadata does no harm, and a bomb is refused by its size
 
 
 def preprocess(drawing: Drawing) -> np.ndarray:
@@ -59,44 +36,6 @@ def preprocess(drawing: Drawing) -> np.ndarray:
     return to_mnist(find_ink(drawing.image))
 
 
-def read_picture(content: bytes) -> Drawing:
-    """Decode a picture file: PNG, JPEG, WebP, BMP or GIF (its first frame), in any mode, upright as its EXIF says.
-
-    The drawing's image is grey, ink bright, whichever way the picture was; at most 640 pixels a side. Raises TooLarge
-    above 5 MB or 4096 x 4096 pixels, UnreadableInput when it is no such picture.
-    """
-    if len(content) > MAX_BYTES:
-        raise TooLarge(f"The picture has {len(content) / 2**20:.1f} MB. Send at most {MAX_BYTES // 2**20} MB.")
-    try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-            width, height = picture.size
-            if max(width, height) > MAX_SIDE:
-                raise TooLarge(f"The picture has {width} x {height} pixels. Send at most {MAX_SIDE} a side.")
-            if picture.format in ("JPEG", "MPO") and content.count(b"\xff\xda") > MAX_SCANS:
-                raise UnreadableInput(f"The picture is made of more than {MAX_SCANS} layers. Save it anew, in one.")
-            shrink = WORK_SIDE / max(width, height)
-            picture.draft("RGB", (math.ceil(width * shrink), math.ceil(height * shrink)))
-            layers = _turn_upright(_decode(picture), _orientation(picture))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise TooLarge(f"The picture is far too large. Send at most {MAX_SIDE} pixels a side.") from None
-    except DECODER_ERRORS as error:
-        raise UnreadableInput(
-            "The file cannot be read as a picture. Send a whole PNG, JPEG, WebP, BMP or GIF file."
-        ) from error
-    return Drawing(image=_ink_bright(layers))
-
-
-def picture_from_array(picture: np.ndarray) -> Drawing:
-    """Take a grey picture, `(H, W) uint8`, of either polarity, for a drawing. Raises TooLarge, UnreadableInput."""
-    if picture.ndim != 2 or picture.dtype != np.uint8 or not picture.size:
-        raise UnreadableInput(f"The picture is {picture.shape} {picture.dtype}. Give (height, width) uint8.")
-    if max(picture.shape) > MAX_SIDE:
-        raise TooLarge(
-            f"The picture has {picture.shape[1]} x {picture.shape[0]} pixels. Give at most {MAX_SIDE} a side."
-        )
-    return Drawing(image=_ink_bright(_decode(Image.fromarray(picture))))
-
-
 def find_ink(image: np.ndarray, sheets: int = SHEETS) -> np.ndarray:
     """Take the paper, its shadows and specks away, and what is around the sheet.
 
@@ -105,9 +44,9 @@ def find_ink(image: np.ndarray, sheets: int = SHEETS) -> np.ndarray:
     """
     if min(image.shape) < LEAST_SIDE:
         raise EmptyDrawing(f"The picture has {image.shape[1]} x {image.shape[0]} pixels. Choose a larger one.")
-    paper = _even_paper(image)
+    paper = find_even_paper(image)
     photographed = paper is None
-    ink = _above_paper(image) if paper is None else cv2.subtract(image, paper)
+    ink = find_ink_above(image) if paper is None else cv2.subtract(image, paper)
     level = _ink_level(ink)
     if level < (PHOTO_CONTRAST if photographed else CONTRAST):
         raise EmptyDrawing("The picture has no ink that stands out. Draw a digit, or choose another picture.")
@@ -116,7 +55,7 @@ def find_ink(image: np.ndarray, sheets: int = SHEETS) -> np.ndarray:
     if sheets and sheet is None and photographed:
         sheet = find_sheet(cv2.threshold(image, 0, 255, cv2.THRESH_OTSU)[1], LIT_SHEET)
     if sheet is not None:
-        return find_ink(_turn_bright(cut_out(image, sheet)), sheets - 1)
+        return find_ink(turn_bright(cut_out(image, sheet)), sheets - 1)
     mask = _without_specks(mask, photographed)
     edge = cv2.dilate(mask, np.ones((5, 5), np.uint8))
     return cv2.convertScaleAbs(cv2.bitwise_and(ink, edge), alpha=255 / level)
@@ -146,120 +85,6 @@ def to_mnist(ink: np.ndarray) -> np.ndarray:
     sheet = np.zeros((SIDE + 2 * BOX, SIDE + 2 * BOX), np.uint8)
     sheet[top : top + height, left : left + width] = digit
     return sheet[BOX : BOX + SIDE, BOX : BOX + SIDE].copy()
-
-
-def _orientation(picture: Image.Image) -> int:
-    """Orientation that a picture's EXIF states, 1-8; a broken one states none."""
-    try:
-        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except DECODER_ERRORS:
-        return 1
-
-
-def _turn_upright(layers: np.ndarray, orientation: int) -> np.ndarray:
-    if orientation in (5, 6, 7, 8):
-        layers = layers.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        layers = layers[::-1]
-    if orientation in (2, 3, 6, 7):
-        layers = layers[:, ::-1]
-    return np.ascontiguousarray(layers)
-
-
-def _decode(picture: Image.Image) -> np.ndarray:
-    """Pixels of an opened picture, at most 640 a side: `(H, W)` grey, `(H, W, 3)` RGB or `(H, W, 4)` RGBA, uint8."""
-    if picture.mode.startswith("I"):  # 16 bits: stretched to its own brightest value
-        values = np.asarray(picture, dtype=np.float32)
-        picture = Image.fromarray(cv2.convertScaleAbs(values, alpha=255 / max(values.max(), 255)))
-    transparent = "A" in picture.getbands() or "transparency" in picture.info
-    picture = picture.convert("RGBA" if transparent else "L" if picture.mode in ("1", "L") else "RGB")
-    picture.thumbnail((WORK_SIDE, WORK_SIDE))
-    return np.asarray(picture)
-
-
-def _ink_bright(layers: np.ndarray) -> np.ndarray:
-    """Grey picture `(H, W) uint8`, ink brighter than paper, of a grey, an RGB or an RGBA one."""
-    if layers.ndim == 3:
-        layers = _grey(_on_paper(layers))
-    return _turn_bright(layers)
-
-
-def _turn_bright(image: np.ndarray) -> np.ndarray:
-    return cv2.bitwise_not(image) if _is_ink_dark(image) else image
-
-
-def _is_ink_dark(image: np.ndarray) -> bool:
-    """Tell ink by the third moment about the paper: ink lies further from it than noise and shadows do."""
-    small = _reduce(image)
-    paper = _even_paper(image)
-    away = small - np.float32(cv2.medianBlur(small, len(_square(small, PAPER_WINDOW))) if paper is None else paper)
-    return float((away * away * away).sum()) < 0
-
-
-def _on_paper(layers: np.ndarray) -> np.ndarray:
-    """Colours `(H, W, 3) uint8` of an RGBA picture laid on a paper that its ink stands out from."""
-    if layers[..., 3:].min(initial=255) == 255:
-        return layers[..., :3]
-    colours, alpha = layers[..., :3], layers[..., 3:]
-    opaque = alpha[..., 0] > 127
-    if np.count_nonzero(opaque) > OPAQUE * opaque.size:
-        paper = np.median(colours[opaque], axis=0)
-    else:
-        ink_is_bright = np.sum(colours * (alpha / 255.0)) > 127 * np.sum(alpha / 255.0) * 3
-        paper = np.full(3, 0 if ink_is_bright else 255)
-    share = alpha / np.float32(255)
-    return np.rint(colours * share + paper * (1 - share)).astype(np.uint8)
-
-
-def _grey(colours: np.ndarray) -> np.ndarray:
-    """Grey picture of a colour one, or the one colour channel in which a pale ink shows."""
-    grey = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY)
-    spread = cv2.meanStdDev(colours)[1].ravel()
-    channel = int(spread.argmax())
-    return colours[..., channel].copy() if spread[channel] > VIVID * cv2.meanStdDev(grey)[1].item() else grey
-
-
-def _even_paper(image: np.ndarray) -> float | None:
-    """Grey level of a drawn picture's paper; None for a photographed one, whose paper is uneven."""
-    paper = float(np.median(np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])))
-    others = cv2.bitwise_not(cv2.inRange(image, paper - PAPER_LEVELS, paper + PAPER_LEVELS))
-    small = _reduce(others)
-    is_narrow = not cv2.erode(small, _square(small, WIDE_WINDOW)).any()
-    if is_narrow and cv2.countNonZero(others) <= (1 - EVEN) * image.size:
-        return paper
-    if cv2.erode(small, _square(small, WIDEST_WINDOW)).any():
-        return None
-    ink = float(np.median(image[others > 0]))  # a pen may be so bold that it fills most of a program's picture
-    flat = sum(cv2.countNonZero(cv2.inRange(image, level - FLAT_LEVELS, level + FLAT_LEVELS)) for level in (paper, ink))
-    return paper if flat >= FLAT * image.size else None
-
-
-def _above_paper(image: np.ndarray) -> np.ndarray:
-    """What stands out from uneven paper, as a share of what the paper leaves up to white: a shadow weakens both alike.
-
-    Paper is what a wide window fits into, which may reach over the edge: ink is narrow, shadows are wide.
-    """
-    smooth = cv2.GaussianBlur(image, (3, 3), 0)
-    small = _reduce(smooth)
-    height, width = small.shape
-    window = _square(small, PAPER_WINDOW)
-    rim = len(window)
-    paper = cv2.copyMakeBorder(small, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
-    paper = cv2.morphologyEx(paper, cv2.MORPH_OPEN, window)
-    paper = cv2.dilate(paper, np.ones((3, 3), np.uint8))  # the edge of a shadow was blurred when it was reduced
-    paper = cv2.resize(paper[rim : rim + height, rim : rim + width], image.shape[::-1])
-    return cv2.divide(cv2.subtract(smooth, paper), cv2.max(cv2.bitwise_not(paper), DARKEST_PAPER), scale=255)
-
-
-def _reduce(image: np.ndarray) -> np.ndarray:
-    zoom = min(1.0, PAPER_SIDE / max(image.shape))
-    height, width = (max(1, round(side * zoom)) for side in image.shape)
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def _square(image: np.ndarray, share: float) -> np.ndarray:
-    side = max(3, int(share * math.sqrt(image.size)) | 1)
-    return np.ones((side, side), np.uint8)
 
 
 def _ink_level(ink: np.ndarray) -> float:

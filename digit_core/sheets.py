@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-LEAST_SIDE = 56  # pixels: on a smaller picture there is no room for a sheet with a drawing on it
+SMALL = 56  # pixels: a smaller picture has room for a digit, and nothing else
 WORK_SIDE = 320  # pixels: outlines are followed in a mask reduced to it
 LEAST, LEAST_ON_SHEET = 0.08, 0.15  # of the picture's and the sheet's shorter side: what is smaller is no drawing
 RECTANGLE = 0.88  # share of the closest rectangle that a sheet fills at least
@@ -29,7 +29,7 @@ def find_sheet(mask: np.ndarray, least: float = 0.0) -> np.ndarray | None:
     mask: `(H, W) uint8`, 0 or 255; least: the rectangle's share of the picture, at least. Returns its corners,
     `(4, 2) float32` pixels, clockwise from the upper left, or None where the drawing lies on the picture itself.
     """
-    if min(mask.shape) < LEAST_SIDE:
+    if min(mask.shape) < SMALL:
         return None
     zoom = min(1.0, WORK_SIDE / max(mask.shape))
     small = cv2.resize(mask, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)

@@ -11,7 +11,8 @@ import streamlit as st
 from digit_core.charts import chart_probabilities
 from digit_core.errors import ModelUnavailable
 from digit_core.model_store import STARTER_IDS, list_models, load_default
-from digit_core.preprocessing import preprocess, read_picture
+from digit_core.pictures import read_picture
+from digit_core.preprocessing import preprocess
 from digit_core.settings import read_settings
 from digit_core.strokes import strokes_from_canvas
 from digit_core.types import Drawing, Feedback, InputKind, ModelInfo, Prediction

@@ -24,7 +24,8 @@ import pytest
 from PIL import Image
 
 from digit_core.errors import DigitError
-from digit_core.preprocessing import picture_from_array, preprocess, read_picture
+from digit_core.pictures import picture_from_array, read_picture
+from digit_core.preprocessing import preprocess
 from digit_core.settings import ROOT
 from digit_core.strokes import read_strokes, sketch, strokes_from_canvas
 from digit_core.types import Drawing

@@ -11,8 +11,8 @@ from digit_core.settings import ROOT
 ORDER = [
     {"types", "errors"},
     {"settings", "database"},
-    {"strokes", "sheets"},
-    {"preprocessing"},
+    {"strokes", "sheets", "paper"},
+    {"preprocessing", "pictures"},
     {"synthetic", "augmentation", "architectures", "evaluation", "charts", "photographs"},
     {"scribbles", "handwriting"},
     {"model_store"},

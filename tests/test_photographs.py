@@ -7,7 +7,8 @@ from PIL import Image
 from digit_core import photographs
 from digit_core.errors import EmptyDrawing
 from digit_core.photographs import SIDE, SURFACES, photograph
-from digit_core.preprocessing import preprocess, read_picture
+from digit_core.pictures import read_picture
+from digit_core.preprocessing import preprocess
 from digit_core.strokes import render
 from digit_core.synthetic import draw_digit
 from tests.test_handwriting import likeness

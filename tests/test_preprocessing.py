@@ -10,16 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from digit_core.errors import DigitError, EmptyDrawing, TooLarge, UnreadableInput
-from digit_core.preprocessing import (
-    CENTRE,
-    MAX_BYTES,
-    PEN_RANGE,
-    find_ink,
-    picture_from_array,
-    preprocess,
-    read_picture,
-    to_mnist,
-)
+from digit_core.pictures import MAX_BYTES, picture_from_array, read_picture
+from digit_core.preprocessing import CENTRE, PEN_RANGE, find_ink, preprocess, to_mnist
 from digit_core.strokes import BOX, SIDE, render, sketch
 from digit_core.synthetic import draw_digit, draw_digits
 from digit_core.types import Drawing

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from digit_core.preprocessing import find_ink, picture_from_array, preprocess
+from digit_core.pictures import picture_from_array
+from digit_core.preprocessing import find_ink, preprocess
 from digit_core.sheets import cut_out, find_sheet
 from digit_core.strokes import place, render, sketch
 from digit_core.synthetic import draw_digit

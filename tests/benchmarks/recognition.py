@@ -32,7 +32,8 @@ from digit_core.evaluation import evaluate
 from digit_core.model_store import STARTER_IDS
 from digit_core.pen_digits import find_pen_digits
 from digit_core.photographs import photograph
-from digit_core.preprocessing import picture_from_array, preprocess, read_picture
+from digit_core.pictures import picture_from_array, read_picture
+from digit_core.preprocessing import preprocess
 from digit_core.presets import CHOOSING_IMAGES
 from digit_core.scribbles import scribble
 from digit_core.settings import Settings, read_settings

@@ -24,7 +24,8 @@ from PIL import Image
 
 from digit_core.classifier import load_classifier
 from digit_core.model_store import STARTER_IDS, model_folder
-from digit_core.preprocessing import preprocess, read_picture
+from digit_core.pictures import read_picture
+from digit_core.preprocessing import preprocess
 from digit_core.settings import ROOT, read_settings
 from digit_core.strokes import sketch, strokes_from_canvas
 from digit_core.synthetic import draw_digit
