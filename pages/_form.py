@@ -20,6 +20,7 @@ from digit_core.datasets import (
     find_mnist,
 )
 from digit_core.errors import DigitError, InvalidConfig
+from digit_core.model_store import list_models
 from digit_core.pen_digits import download_pen_digits, find_pen_digits
 from digit_core.presets import CONFIGS, PRESETS, estimate_seconds, estimate_start, find_preset
 from digit_core.settings import Settings
@@ -37,6 +38,7 @@ IMAGES = {
 TUPLES = ("hidden_units", "filters", "kernel_sizes", "dense_units")
 FOR_ANN = ("hidden_units",)
 FOR_CNN = ("filters", "kernel_sizes", "convolutions", "padding", "global_pooling", "dense_units")
+NO_TEACHER = "No teacher"
 KEPT: Any = {"persist_state": "session"}
 state = st.session_state
 
@@ -81,7 +83,7 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
     with st.expander("Network", icon=":material/hub:"):
         _ask_network()
     with st.expander("Learning", icon=":material/tune:"):
-        _ask_learning()
+        _ask_learning(settings)
     try:
         config = _to_config()
         check_config(config)
@@ -102,8 +104,9 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
 def fill(config: TrainConfig, settings: Settings) -> None:
     """Set the widgets to a config."""
     for name, value in asdict(config).items():
-        if name not in ("dataset", "base_model_id", "teacher_id"):
+        if name not in ("dataset", "base_model_id"):
             state[name] = ", ".join(map(str, value)) if name in TUPLES else value
+    state.teacher_id = config.teacher_id or NO_TEACHER
     base, *added = config.dataset.split("+")
     state.base = base if base == "synthetic" or find_mnist(settings) else "synthetic"
     state.added = [name for name in added if name != state.base]
@@ -177,7 +180,7 @@ def _ask_network() -> None:
     st.slider("Dropout", 0.0, 0.9, step=0.05, key="dropout", help="Share of units left out while training", **changed)
 
 
-def _ask_learning() -> None:
+def _ask_learning(settings: Settings) -> None:
     changed: Any = KEPT | {"on_change": _leave_preset}
     st.number_input("Epochs", 1, 1000, key="epochs", help="Times through the training images", **changed)
     st.number_input("Batch size", 1, 4096, key="batch_size", help="Images in one step", **changed)
@@ -191,6 +194,11 @@ def _ask_learning() -> None:
     st.slider("Bend", 0.0, 5.0, step=0.1, key="elastic", help=help, **changed)
     help = "The share of certainty taken from each label and given to all digits"
     st.slider("Label smoothing", 0.0, 0.5, step=0.01, key="label_smoothing", help=help, **changed)
+    teachers = [NO_TEACHER, *(info.model_id for info in list_models(settings))]
+    if state.teacher_id not in teachers:
+        state.teacher_id = NO_TEACHER
+    help = "A model whose answers are half of what is learned"
+    st.selectbox("Teacher", teachers, key="teacher_id", help=help, **changed)
     help = "Of the training images, held out to see how it does on new ones"
     st.slider(
         "Validation share", 0.01, 0.5, step=0.001, format="percent", key="validation_fraction", help=help, **changed
@@ -207,6 +215,7 @@ def _to_config() -> TrainConfig:
     unread = FOR_CNN if state.architecture == "ann" else FOR_ANN
     values = {name: state[name] for name in asdict(TrainConfig()) if name in state and name not in unread}
     numbers = {name: _read_numbers(name, values[name]) for name in TUPLES if name in values}
+    values["teacher_id"] = None if state.teacher_id == NO_TEACHER else state.teacher_id
     return TrainConfig(**values | numbers, dataset="+".join([state.base, *state.added]))
 
 

@@ -20,7 +20,7 @@ from streamlit.testing.v1 import AppTest
 
 from digit_core import datasets, downloads, model_store, runs
 from digit_core.feedback import FeedbackStats, FeedbackStore
-from digit_core.model_store import load_default
+from digit_core.model_store import load_default, to_json
 from digit_core.presets import CONFIGS, PRESETS
 from digit_core.settings import ROOT, STARTERS, read_settings
 from digit_core.strokes import sketch
@@ -762,6 +762,25 @@ def test_the_settings_of_a_run_are_taken_into_the_form(app, keep_run):
     press(app, "Duplicate")
     assert app.number_input(key="epochs").value == 2
     assert app.segmented_control(key="base").value == "synthetic"
+    assert app.selectbox(key="teacher_id").value == "No teacher"
+
+
+@pytest.mark.parametrize(("teacher", "kept"), [("ann", "ann"), ("gone", "No teacher")])
+def test_a_teacher_is_taken_into_the_form_while_it_is_there(app, keep_run, teacher, kept):
+    folder = keep_run("cnn-halt", "queued", "stopped")
+    (folder / "config.json").write_bytes(to_json(TrainConfig(dataset="synthetic", teacher_id=teacher)))
+    app.switch_page("train.py").run()
+    press(app, "Duplicate")
+    assert app.selectbox(key="teacher_id").value == kept
+
+
+def test_a_teacher_is_chosen(app, monkeypatch):
+    started = []
+    monkeypatch.setattr(runs, "start_run", lambda config, settings: started.append(config) or "mine")
+    app.switch_page("train.py").run()
+    app.selectbox(key="teacher_id").set_value("cnn").run()
+    press(app, "Train")
+    assert started[0].teacher_id == "cnn"
 
 
 @pytest.fixture
