@@ -22,7 +22,7 @@ from digit_core.classifier import Network
 from digit_core.datasets import load_synthetic
 from digit_core.diary import append_event, read_events
 from digit_core.errors import DataUnavailable, ModelUnavailable, StorageFailed, TrainingUnavailable
-from digit_core.model_store import list_models, load_info, read_model_file
+from digit_core.model_store import list_models, load_info, read_model_file, to_json
 from digit_core.settings import ROOT, read_settings
 from digit_core.synthetic import draw_digits
 from digit_core.types import TrainConfig, TrainEvent
@@ -91,8 +91,10 @@ def test_a_run_trains_in_a_process_of_its_own_and_its_model_serves(settings):
     }
 
 
-def test_a_teacher_that_is_not_there_ends_a_run_at_once(settings):
-    run_id = runs.create_run(dataclasses.replace(CONFIG, teacher_id="nobody"), settings)
+def test_a_teacher_that_is_gone_ends_a_run_at_once(settings):
+    run_id = runs.create_run(CONFIG, settings)
+    taught = dataclasses.replace(CONFIG, teacher_id="nobody")
+    (settings.models / run_id / "config.json").write_bytes(to_json(taught))
     with pytest.raises(ModelUnavailable, match="no model 'nobody'"):
         execute_run(run_id, settings, lambda event: None)
     assert status(settings, run_id) == "failed"
