@@ -4,8 +4,10 @@ The tables are made by the steps in `migrations/versions` (Alembic). On SQLite, 
 takes them; on PostgreSQL, which others share, the operator does, by `python -m digit_core feedback migrate`.
 """
 
+import random
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,7 @@ from sqlalchemy import exc
 from digit_core.errors import FeedbackUnavailable
 
 TIMEOUT = 10  # seconds that a call waits for another writer, or for a server
+LONGEST_PAUSE = 0.01  # seconds until a writer asks again whether it is its turn
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 MIGRATING = 20_260_301  # the number of PostgreSQL's lock that one migration at a time holds
 ELSEWHERE = "or set DIGIT_LAB_DATABASE_URL to another place"
@@ -54,10 +57,19 @@ class Database:
             raise  # these are bugs of ours
         except (exc.DBAPIError, exc.TimeoutError) as error:
             cause = getattr(error, "orig", error)
-            code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the higher bytes hold details
             words = " ".join(str(cause).split())  # PostgreSQL's have line breaks
-            trouble = TROUBLES.get(code, f"cannot be used ({words}). Check that it is there and runs, {ELSEWHERE}.")
+            trouble = TROUBLES.get(
+                _code(cause), f"cannot be used ({words}). Check that it is there and runs, {ELSEWHERE}."
+            )
             raise FeedbackUnavailable(f"{self} {trouble}") from error
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Lend a connection, as `transaction` does, that waits for other writers first."""
+        with self.transaction() as connection:
+            if self._engine.dialect.name == "sqlite":
+                _take_turn(connection)
+            yield connection
 
     def open(self) -> None:
         """See that the tables are those of this version, and make them so where the database is SQLite's."""
@@ -73,10 +85,8 @@ class Database:
 
     def migrate(self) -> bool:
         """Take the steps to the tables of this version, all or none; tells whether there were any to take."""
-        with self.transaction() as connection:
-            if self._engine.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            else:
+        with self.writing() as connection:
+            if self._engine.dialect.name != "sqlite":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
             if self._is_current(connection):
                 return False
@@ -99,6 +109,27 @@ class Database:
         if found and found not in {step.revision for step in steps.walk_revisions()}:
             raise FeedbackUnavailable(f"{self} was written by a newer version. Update this program, {ELSEWHERE}.")
         return found == steps.get_current_head()
+
+
+def _take_turn(connection: sa.Connection) -> None:
+    """Begin to write to SQLite. Of many who wait, its own timer, which asks ever less often, lets some starve."""
+    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except exc.OperationalError as error:
+            if _code(error.orig) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 (no secret)
+        else:
+            break
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {1000 * TIMEOUT:.0f}")
+
+
+def _code(error: BaseException | None) -> int:
+    """SQLite's code of an error, 0 for another's; the higher bytes, which hold details, are left out."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _make_engine(url: str) -> sa.Engine:

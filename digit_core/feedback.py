@@ -117,7 +117,7 @@ class FeedbackStore:
         """
         entry, answers = _to_rows(feedback)
         try:
-            with self._database.transaction() as connection:
+            with self._database.writing() as connection:
                 connection.execute(sa.insert(FEEDBACK), entry)
                 if answers:
                     connection.execute(sa.insert(ANSWER), answers)
@@ -190,7 +190,7 @@ class FeedbackStore:
 
     def _mark(self, feedback_id: str, deleted_at: datetime | None) -> None:
         change = sa.update(FEEDBACK).where(FEEDBACK.c.id == _to_id(feedback_id)).values(deleted_at=deleted_at)
-        with self._database.transaction() as connection:
+        with self._database.writing() as connection:
             if connection.execute(change).rowcount == 0:
                 raise _unknown(feedback_id)
 

@@ -261,6 +261,22 @@ while True:
         assert all(len(store.get(feedback_id).answers) == 2 for feedback_id in told)
 
 
+@pytest.mark.slow
+def test_sixteen_processes_write_a_thousand_entries_each_at_once(url):
+    program = f"""
+from test_feedback import FeedbackStore, say
+store = FeedbackStore({url!r})
+for _ in range(1000):
+    store.add(say(7, 1, 7))
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    command = [sys.executable, "-c", program]
+    writers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) for _ in range(16)]
+    assert [writer.communicate()[1] for writer in writers] == [""] * 16
+    with closing(FeedbackStore(url)) as store:
+        assert store.stats().by_model == {"ann": (16_000, 0), "cnn": (16_000, 16_000)}
+
+
 def test_every_connection_of_sqlite_is_durable_and_keeps_answers_with_their_entry(file):
     found = []
 
