@@ -43,42 +43,34 @@ def fetch(
             lock = FileLock(target.with_name(f"{target.name}.lock")).acquire(timeout=LOCK_WAIT)
         except Timeout:
             raise DataUnavailable(f"{target.name} is being downloaded already. Wait, and try again.") from None
+    part = target.with_name(f"{target.name}.part")
     with lock:
         with contextlib.suppress(DataUnavailable):
             return read(target)
-        return _fetch(url, target, most_bytes, read, on_progress, otherwise)
-
-
-def _fetch(
-    url: str,
-    target: Path,
-    most_bytes: int,
-    read: Callable[[Path], Content],
-    on_progress: Callable[[float], None],
-    otherwise: str,
-) -> Content:
-    part = target.with_name(f"{target.name}.part")
-    attempt = 0
-    while True:
-        attempt += 1
-        try:
-            _continue(url, part, most_bytes, on_progress)
+        for attempt in range(1, TRIES + 1):
             try:
-                content = read(part)
-            except DataUnavailable:  # a network that wants a sign-in answers with a page of its own
-                part.unlink()
-                raise OSError("something else came") from None
-            break
-        except (OSError, http.client.HTTPException) as error:
-            if attempt == TRIES:
-                raise DataUnavailable(
-                    f"{target.name} could not be downloaded ({error}). Go online and try again, or put {url} at "
-                    f"{target}, or {otherwise}"
-                ) from None
-            time.sleep(attempt)
-    with storing(target.parent):
-        part.replace(target)
-    return content
+                _continue(url, part, most_bytes, on_progress)
+                content = _take(part, read)
+                break
+            except (OSError, http.client.HTTPException) as error:
+                if attempt == TRIES:
+                    raise DataUnavailable(
+                        f"{target.name} could not be downloaded ({error}). Go online and try again, or put {url} at "
+                        f"{target}, or {otherwise}"
+                    ) from None
+                time.sleep(attempt)
+        with storing(target.parent):
+            part.replace(target)
+        return content
+
+
+def _take(part: Path, read: Callable[[Path], Content]) -> Content:
+    """Read what came; throw it away if it is something else, like the page of a network that wants a sign-in."""
+    try:
+        return read(part)
+    except DataUnavailable:
+        part.unlink()
+        raise OSError("something else came") from None
 
 
 def _continue(url: str, part: Path, most_bytes: int, on_progress: Callable[[float], None]) -> None:

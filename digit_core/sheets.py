@@ -77,19 +77,19 @@ def _find_drawings(mask: np.ndarray, rim: int) -> Iterator[tuple[int, np.ndarray
         _, _, across, down = cv2.boundingRect(sheet)
         beyond = 2 * (_depth(tree, around) % 2)  # a hole's outline is drawn around it
         is_part = across - beyond < width or down - beyond < height
-        if length >= LEAST * min(height, width) and is_part and _is_drawing(outlines, tree, number, sheet):
+        if length >= LEAST * min(height, width) and is_part and _is_drawing(outlines, tree, number, length):
             yield length, sheet
 
 
-def _is_drawing(outlines: tuple[np.ndarray, ...], tree: list[list[int]], number: int, sheet: np.ndarray) -> bool:
-    """Whether a piece is made of lines and what is around it is a sheet."""
+def _is_drawing(outlines: tuple[np.ndarray, ...], tree: list[list[int]], number: int, length: int) -> bool:
+    """Whether a piece of that length is made of lines and what is around it is a sheet."""
+    _, _, hole, around = tree[number]
+    sheet = outlines[around]
     slim, wide = sorted(cv2.minAreaRect(sheet)[1])
-    length = max(cv2.boundingRect(outlines[number])[2:])
     if cv2.contourArea(sheet) < RECTANGLE * slim * wide or length < LEAST_ON_SHEET * slim:
         return False
     outline, area = cv2.arcLength(outlines[number], True), cv2.contourArea(outlines[number])
     is_bar = area > SOLID * cv2.contourArea(cv2.convexHull(outlines[number]))
-    hole = tree[number][2]
     while hole >= 0:
         outline += cv2.arcLength(outlines[hole], True)
         area -= cv2.contourArea(outlines[hole])

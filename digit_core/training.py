@@ -136,6 +136,7 @@ def train(
     )
     elapsed = epochs[-1].elapsed_s if epochs else 0.0
     progress = _progress_callback(keras, config, batches, x_validation[:SAMPLE], elapsed, on_event, should_stop)
+    validation = _to_batches(x_validation, to_targets(y_validation), VALIDATION_BATCH)
     while not _is_over(config, epochs):
         epoch = epochs[-1].epoch if epochs else 0
         rng = np.random.default_rng([config.seed, epoch])
@@ -151,7 +152,7 @@ def train(
             initial_epoch=epoch,
             epochs=epoch + 1,
             shuffle=False,
-            validation_data=_to_batches(x_validation, to_targets(y_validation), VALIDATION_BATCH),
+            validation_data=validation,
             callbacks=[progress],
             verbose=0,
         ).history

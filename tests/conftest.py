@@ -123,6 +123,17 @@ def postgres() -> Iterator[str]:
         yield server
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database, without tables, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'feedback.sqlite3'}"
+    server = request.getfixturevalue("postgres")
+    from postgres import make_database
+
+    return make_database(server)
+
+
 @pytest.fixture(scope="session")
 def mnist() -> Dataset:
     """MNIST, from the file that `DIGIT_LAB_MNIST` names."""

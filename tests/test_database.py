@@ -3,7 +3,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -36,19 +35,9 @@ def upgrade():
 """
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database, without tables, of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'feedback.sqlite3'}"
-    from postgres import make_database
-
-    return make_database(request.getfixturevalue("postgres"))
-
-
 @pytest.fixture
-def empty(url: str) -> Iterator[Database]:
-    with closing(Database(url)) as made:
+def empty(empty_url: str) -> Iterator[Database]:
+    with closing(Database(empty_url)) as made:
         yield made
 
 
@@ -68,9 +57,9 @@ def test_steps_are_taken_once(empty):
     assert [empty.migrate(), empty.migrate()] == [True, False]
 
 
-def test_programs_that_migrate_at_once_wait_for_each_other(url):
+def test_programs_that_migrate_at_once_wait_for_each_other(empty_url):
     def migrate(_: int) -> bool:
-        with closing(Database(url)) as one:
+        with closing(Database(empty_url)) as one:
             return one.migrate()
 
     with ThreadPoolExecutor(4) as pool:
@@ -116,12 +105,12 @@ def test_postgresql_is_made_ready_by_command(postgres, monkeypatch):
         assert store.stats().total == 0
 
 
-def test_a_database_of_a_newer_version_is_left_alone(empty, url):
+def test_a_database_of_a_newer_version_is_left_alone(empty, empty_url):
     empty.migrate()
     with empty.transaction() as connection:
         connection.execute(sa.text("update alembic_version set version_num = '9999'"))
     with pytest.raises(FeedbackUnavailable, match=r"newer version\. Update this program"):
-        FeedbackStore(url)
+        FeedbackStore(empty_url)
     with pytest.raises(FeedbackUnavailable, match="newer version"):
         empty.migrate()
 

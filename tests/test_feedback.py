@@ -56,17 +56,12 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "feedback.sqlite3"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, file: Path) -> str:
+@pytest.fixture
+def url(empty_url: str) -> str:
     """The address of an empty database with its tables, of each kind."""
-    if request.param == "sqlite":
-        return address(file)
-    from postgres import make_database
-
-    url = make_database(request.getfixturevalue("postgres"))
-    with closing(Database(url)) as database:
+    with closing(Database(empty_url)) as database:
         database.migrate()
-    return url
+    return empty_url
 
 
 @pytest.fixture

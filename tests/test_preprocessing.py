@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from images import likeness
 from PIL import Image
 
 from digit_core.errors import DigitError, EmptyDrawing, TooLarge, UnreadableInput
@@ -53,12 +54,6 @@ def digits(count=10, seed=0):
 
 def difference(image, other):
     return np.abs(image.astype(int) - other.astype(int))
-
-
-def likeness(image, other):
-    """Correlation of two images, moved by at most a pixel: the centre of mass falls on whole pixels."""
-    moved = [np.roll(image, (down, right), (0, 1)) for down in (-1, 0, 1) for right in (-1, 0, 1)]
-    return max(np.corrcoef(one.ravel(), other.ravel())[0, 1] for one in moved)
 
 
 def pen_width(image):

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from images import likeness
 
 from digit_core.pictures import picture_from_array
 from digit_core.preprocessing import find_ink, preprocess
@@ -48,12 +49,6 @@ def in_black_frame(sheet, rng):
 
 
 AROUND = [on_table, in_screenshot, in_form, in_black_frame]
-
-
-def likeness(image, other):
-    """Correlation of two images, moved by at most a pixel: the centre of mass falls on whole pixels."""
-    moved = [np.roll(image, (down, right), (0, 1)) for down in (-1, 0, 1) for right in (-1, 0, 1)]
-    return max(np.corrcoef(one.ravel(), other.ravel())[0, 1] for one in moved)
 
 
 @pytest.mark.parametrize("surround", AROUND)
