@@ -213,7 +213,8 @@ class Feedback:
 
     id is a UUID chosen by the client, a repeat is the same entry; image: `(28, 28) uint8`, as the models saw it;
     answers: one `{"model_id", "sha256", "digit", "confidence"}` per model, the leading one first, none if it
-    was collected without a prediction; true_digit: None where it is no digit; times in UTC.
+    was collected without a prediction; true_digit: None where it is no digit, and where nobody judged it;
+    reviewed_at: when somebody last confirmed or corrected the label; times in UTC.
     """
 
     id: str
@@ -228,3 +229,5 @@ class Feedback:
     comment: str = ""
     source: Literal["dashboard", "api", "import"] = "dashboard"
     deleted_at: datetime | None = None
+    judged: bool = True
+    reviewed_at: datetime | None = None

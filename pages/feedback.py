@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from digit_core.charts import chart_recall
+from digit_core.selection import Selection
 from digit_core.settings import read_settings
 from digit_core.types import Feedback
 from pages._shared import cached_store, told_errors
@@ -83,5 +84,5 @@ with told_errors():
             pages = int(np.ceil(misread / PAGE))
             page = st.number_input(f"Page, of {pages}", 1, pages, 1, key="page", width=140) if pages > 1 else 1
             with st.container(horizontal=True, key="gallery"):
-                for entry in store.list(limit=PAGE, offset=PAGE * (page - 1), misread_only=True):
+                for entry in store.list(limit=PAGE, offset=PAGE * (page - 1), which=Selection(verdict="wrong")):
                     show_entry(entry)

@@ -1,8 +1,11 @@
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +17,9 @@ from digit_core import database
 from digit_core.cli import main
 from digit_core.database import Database
 from digit_core.errors import FeedbackUnavailable
-from digit_core.feedback import FEEDBACK, TABLES, FeedbackStore
+from digit_core.feedback import FeedbackStore
+from digit_core.selection import Selection
+from digit_core.tables import FEEDBACK, TABLES
 
 ENTRY = {
     "id": "00000000-0000-4000-8000-000000000000",
@@ -26,6 +31,7 @@ ENTRY = {
     "strokes": "[]",
     "image": bytes(784),
 }
+MIGRATIONS = database.MIGRATIONS
 BROKEN = """
 from alembic import op
 revision, down_revision = "0002", "0001"
@@ -66,25 +72,42 @@ def test_programs_that_migrate_at_once_wait_for_each_other(empty_url):
         assert sorted(pool.map(migrate, range(4))) == [False, False, False, True]
 
 
-def test_a_step_that_fails_leaves_nothing_behind(empty, tmp_path, monkeypatch):
+@pytest.fixture
+def first_step(tmp_path, monkeypatch) -> Path:
+    """The folder of steps, of which there is only the first while the test wants it."""
     steps = tmp_path / "migrations"
     (steps / "versions").mkdir(parents=True)
     for name in ("env.py", "versions/0001_feedback.py"):
         (steps / name).write_bytes((database.MIGRATIONS / name).read_bytes())
-    (steps / "versions" / "0002_broken.py").write_text(BROKEN)
     monkeypatch.setattr(database, "MIGRATIONS", steps)
+    return steps
+
+
+def test_a_step_that_fails_leaves_nothing_behind(empty, first_step):
+    (first_step / "versions" / "0002_broken.py").write_text(BROKEN)
     with pytest.raises((FeedbackUnavailable, sa.exc.ProgrammingError)):
         empty.migrate()
     assert tables(empty) == set()
 
 
-def test_a_database_from_before_there_were_steps_is_taken_on_with_what_it_holds(empty):
+@pytest.mark.parametrize("has_record", [False, True], ids=["before there were steps", "after the first step"])
+def test_an_older_database_is_taken_on_with_what_it_holds(empty, empty_url, first_step, monkeypatch, has_record):
+    empty.migrate()
     with empty.transaction() as connection:
-        TABLES.create_all(connection)
-        connection.execute(sa.insert(FEEDBACK).values(ENTRY))
+        feedback = sa.Table("feedback", sa.MetaData(), autoload_with=connection)
+        connection.execute(
+            sa.insert(feedback), [ENTRY | {"id": uuid4().hex, "image": bytes([i % 256]) * 784} for i in range(2500)]
+        )
+        if not has_record:
+            connection.execute(sa.text("drop table alembic_version"))
+    monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS)
     assert empty.migrate()
+    with closing(FeedbackStore(empty_url)) as store:
+        assert store.count() == 2500 and store.list(1)[0].comment == ENTRY["comment"]
+        assert store.count(Selection(doubt="blank")) == 50  # images of 0 to 4 of 255, ten of each
     with empty.transaction() as connection:
-        assert connection.scalar(sa.select(FEEDBACK.c.comment)) == ENTRY["comment"]
+        digests = connection.scalars(sa.select(FEEDBACK.c.digest).distinct()).all()
+    assert set(digests) == {hashlib.sha256(bytes([i]) * 784).hexdigest() for i in range(256)}
 
 
 def test_sqlite_is_made_ready_by_opening_it(tmp_path):

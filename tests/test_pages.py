@@ -19,7 +19,8 @@ from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
 from digit_core import datasets, downloads, model_store, runs
-from digit_core.feedback import FeedbackStats, FeedbackStore
+from digit_core.feedback import FeedbackStore
+from digit_core.feedback_stats import FeedbackStats
 from digit_core.model_store import load_default, to_json
 from digit_core.presets import CONFIGS, PRESETS
 from digit_core.settings import ROOT, STARTERS, read_settings

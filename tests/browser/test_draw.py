@@ -8,7 +8,8 @@ import cv2
 import pytest
 from visitor import PHONE, Visitor, expect
 
-from digit_core.feedback import FeedbackStats, FeedbackStore
+from digit_core.feedback import FeedbackStore
+from digit_core.feedback_stats import FeedbackStats
 from digit_core.strokes import sketch
 
 
