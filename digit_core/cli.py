@@ -7,7 +7,6 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,7 +17,7 @@ from click.core import ParameterSource
 from digit_core import runs
 from digit_core.architectures import check_tensorflow
 from digit_core.classifier import Classifier, load_classifier
-from digit_core.database import Database
+from digit_core.cli_feedback import echo_json, feedback
 from digit_core.datasets import check_dataset, download_mnist, find_mnist, load_mnist
 from digit_core.drawings import read_drawings, read_picture_file
 from digit_core.errors import DataUnavailable, DigitError
@@ -159,10 +158,10 @@ def train(
         run_id = resume
         if not queued:
             runs.requeue(run_id, settings)
-    tell = (lambda event: _echo_json(dataclasses.asdict(event))) if as_json else _echo_event
+    tell = (lambda event: echo_json(dataclasses.asdict(event))) if as_json else _echo_event
     execute_run(run_id, settings, tell)
     if as_json:
-        _echo_json({"run_id": run_id})
+        echo_json({"run_id": run_id})
     else:
         click.echo(f"Run {run_id}")
 
@@ -182,14 +181,14 @@ def predict(settings: Settings, /, files: tuple[Path, ...], model_id: str | None
         except DigitError as error:
             failed = True
             if as_json:
-                _echo_json({"file": str(file), "error": str(error)})
+                echo_json({"file": str(file), "error": str(error)})
             else:
                 click.echo(f"{file}: {error}", err=True)
             continue
         if as_json:
             answer = dataclasses.asdict(prediction) | {"probabilities": prediction.probabilities.tolist()}
             answer["model"] = answer.pop("model_id")
-            _echo_json({"file": str(file)} | {name: value for name, value in answer.items() if name != "image"})
+            echo_json({"file": str(file)} | {name: value for name, value in answer.items() if name != "image"})
         else:
             click.echo(f"{file}: {prediction.digit} ({100 * prediction.confidence:.1f} %)")
     if failed:
@@ -221,7 +220,7 @@ def evaluate(settings: Settings, /, model_id: str | None, data: str, predictions
             write_file(predictions.resolve(), table)
     report = _score(labels, probabilities, data)
     if as_json:
-        _echo_json({"model": classifier.info.model_id} | report)
+        echo_json({"model": classifier.info.model_id} | report)
         return
     click.echo(
         f"{classifier.info.model_id} on {data}: {100 * report['accuracy']:.2f} % of {report['n']:,} right, "
@@ -241,7 +240,7 @@ def models_list(settings: Settings, /, as_json: bool) -> None:
     """List the models, a line each."""
     infos = list_models(settings)
     if as_json:
-        _echo_json({"models": [json.loads(to_json(info)) for info in infos]})
+        echo_json({"models": [json.loads(to_json(info)) for info in infos]})
         return
     for info in infos:
         click.echo(
@@ -263,7 +262,7 @@ def data_list(settings: Settings, /, as_json: bool) -> None:
     found = {name: find(settings) for name, (find, _) in FETCHED.items()}
     found = {name: path if path and path.is_file() else None for name, path in found.items()}
     if as_json:
-        _echo_json({name: None if path is None else str(path) for name, path in found.items()})
+        echo_json({name: None if path is None else str(path) for name, path in found.items()})
         return
     for name, path in found.items():
         click.echo(f"{name:12} {path or f'not here: python -m digit_core data fetch {name}'}")
@@ -281,20 +280,6 @@ def data_fetch(settings: Settings, /, name: str) -> None:
     if find(settings) != path:
         variable = f"DIGIT_LAB_{name.replace('-', '_').upper()}"
         click.echo(f"It is not used while {variable} names another file. Take that setting away.", err=True)
-
-
-@main.group()
-def feedback() -> None:
-    """What people said of their drawings."""
-
-
-@feedback.command("migrate")
-@click.pass_obj
-def feedback_migrate(settings: Settings, /) -> None:
-    """Bring the feedback database to the tables of this version. SQLite needs no such call."""
-    with closing(Database(settings.database_url)) as database:
-        database.migrate()
-        click.echo(f"{database} has now the tables of this version.")
 
 
 def _read_all(classifier: Classifier, path: Path) -> tuple[list[int | None], np.ndarray]:
@@ -364,5 +349,4 @@ def _echo_event(event: TrainEvent) -> None:
     click.echo(f"\r{line}\x1b[K" if on_screen else line, nl=event.kind != "batch")
 
 
-def _echo_json(value: Any) -> None:
-    click.echo(json.dumps(value))
+main.add_command(feedback)

@@ -1,13 +1,15 @@
 """Labelled files -> drawings, one by one, so that a file may be larger than memory."""
 
+import base64
 import gzip
 import json
 import lzma
+import re
 import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,9 @@ from digit_core.strokes import read_strokes
 from digit_core.types import Drawing
 
 ARRAYS_BYTES = 2**31  # of a .npz file, unpacked
+ZIP_PICTURES = 100_000
 LINE_BYTES = 2**24  # of a strokes file: a million points, so that they can be refused by name
+_LABELLED = re.compile(r"(^|/)[0-9]/(?!\.)[^/]+$")  # a file in a folder of a digit, not a hidden one
 ARCHIVE_ERRORS = (
     *(OSError, ValueError, KeyError, EOFError, TypeError, SyntaxError, RuntimeError, MemoryError),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
@@ -30,18 +34,20 @@ def read_drawings(
 ) -> Iterator[tuple[int | None, Drawing | DigitError]]:
     """Read labelled drawings one by one: the label 0-9, or None, and the drawing, or why it cannot be read.
 
-    path: a folder `0/ ... 9/` of pictures, a `.npz` with `x (N, H, W) uint8` and `y (N,)`, or a `.jsonl` or `.jsonl.gz`
-    of lines `{"label": 7, "strokes": [[[x, y], ...], ...]}`, of which those are read that `accept` takes. Raises
-    DataUnavailable when it is none of them.
+    path: a folder `0/ ... 9/` of pictures, or a `.zip` of such folders; a `.npz` with `x (N, H, W) uint8` and `y (N,)`;
+    or a `.jsonl` or `.jsonl.gz` of lines `{"label": 7, "strokes": [[[x, y], ...], ...]}`, of which those are read that
+    `accept` takes. Raises DataUnavailable when it is none of them.
     """
     if path.is_dir():
         return _read_folder(path)
+    if path.suffix == ".zip":
+        return _read_zip(path)
     if path.suffix == ".npz":
         return _read_arrays(path)
     if path.name.endswith((".jsonl", ".jsonl.gz")):
         return _read_lines(path, accept)
     raise DataUnavailable(
-        f"{path} is no data. Name mnist, a folder 0/ ... 9/ of pictures, a .npz or a .jsonl[.gz] file."
+        f"{path} is no data. Name mnist, a folder 0/ ... 9/ of pictures, a .zip of it, a .npz or a .jsonl[.gz] file."
     )
 
 
@@ -51,6 +57,24 @@ def _read_folder(path: Path) -> Iterator[tuple[int | None, Drawing | DigitError]
         raise DataUnavailable(f"{path} holds no pictures. Put them into folders named 0 to 9 in it.")
     for digit, file in files:
         yield digit, _or_error(read_picture_file, file)
+
+
+def _read_zip(path: Path) -> Iterator[tuple[int | None, Drawing | DigitError]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [item for item in archive.infolist() if _LABELLED.search(item.filename)]
+            if not members:
+                raise DataUnavailable(f"{path} holds no pictures. Put them into folders named 0 to 9 in it.")
+            if len(members) > ZIP_PICTURES or sum(item.file_size for item in members) > ARRAYS_BYTES:
+                raise DataUnavailable(
+                    f"{path} holds more than {ZIP_PICTURES:,} pictures, or {ARRAYS_BYTES / 1e9:.0f} GB. Split it."
+                )
+            for item in sorted(members, key=lambda item: item.filename):
+                with archive.open(item) as content:
+                    picture = content.read(MAX_BYTES + 1)
+                yield int(PurePosixPath(item.filename).parent.name), _or_error(read_picture, picture)
+    except ARCHIVE_ERRORS as error:
+        raise DataUnavailable(f"{path} cannot be read: {error}. Check that the file is whole.") from None
 
 
 def read_picture_file(file: Path) -> Drawing:
@@ -76,19 +100,37 @@ def _read_arrays(path: Path) -> Iterator[tuple[int | None, Drawing | DigitError]
 def _read_lines(
     path: Path, accept: Callable[[dict[str, Any]], bool]
 ) -> Iterator[tuple[int | None, Drawing | DigitError]]:
+    for _, entry in read_lines(path):
+        label = _check_label(entry.get("label"), path)
+        if accept(entry):
+            yield label, _or_error(read_drawing, entry)
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a `.jsonl` or `.jsonl.gz` file with the numbers of their lines. Raises DataUnavailable."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             number = 0
             while line := file.readline(LINE_BYTES):
                 number += 1
-                if line.isspace():
-                    continue
-                entry = _read_entry(line, f"{path}, line {number:,}")
-                label = _check_label(entry.get("label"), path)
-                if accept(entry):
-                    yield label, _or_error(lambda strokes: Drawing(read_strokes(strokes)), entry.get("strokes"))
+                if not line.isspace():
+                    yield number, _read_entry(line, f"{path}, line {number:,}")
     except (OSError, EOFError, zlib.error) as error:
         raise DataUnavailable(f"{path} cannot be read: {error}. Check that the file is whole.") from None
+
+
+def read_drawing(entry: dict[str, Any]) -> Drawing:
+    """The drawing of an object with `strokes`, or, where there are none, a `picture` in Base64.
+
+    Raises UnreadableInput, TooLarge.
+    """
+    picture = entry.get("picture")
+    if entry.get("strokes") or not isinstance(picture, str):
+        return Drawing(read_strokes(entry.get("strokes")))
+    try:
+        return read_picture(base64.b64decode(picture, validate=True))
+    except ValueError:
+        raise UnreadableInput("The picture is no Base64. Export it again.") from None
 
 
 def _read_entry(line: bytes, place: str) -> dict[str, Any]:

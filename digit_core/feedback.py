@@ -6,6 +6,7 @@ on; counting reads that index and the narrow table of answers: drawings stay unt
 """
 
 import builtins
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import groupby
 
@@ -21,6 +22,7 @@ from digit_core.strokes import SIDE
 from digit_core.tables import ANSWER, ENTRIES, FEEDBACK, to_digit, to_feedback, to_id, to_rows
 from digit_core.types import Feedback
 
+CHUNK = 200  # entries in memory
 NEWEST_FIRST = (FEEDBACK.c.created_at.desc(), FEEDBACK.c.id.desc())
 
 
@@ -91,21 +93,23 @@ class FeedbackStore:
 
     def get(self, feedback_id: str) -> Feedback:
         """Return an entry, be it deleted or not; raises UnreadableInput when its id is unknown."""
-        with self._database.transaction() as connection:
-            rows = connection.execute(
-                ENTRIES.where(FEEDBACK.c.id == to_id(feedback_id)).order_by(ANSWER.c.position)
-            ).all()
-        if not rows:
+        found = self._read(FEEDBACK.c.id == to_id(feedback_id))
+        if not found:
             raise _unknown(feedback_id)
-        return to_feedback(rows)
+        return found[0]
 
     def list(self, limit: int = 50, offset: int = 0, which: Selection = ALL) -> builtins.list[Feedback]:
         """Return a page of the entries that are selected, newest first."""
         page = which.restrict(sa.select(FEEDBACK.c.id)).order_by(*NEWEST_FIRST).limit(limit).offset(offset)
-        entries = ENTRIES.where(FEEDBACK.c.id.in_(page)).order_by(*NEWEST_FIRST, ANSWER.c.position)
+        return self._read(FEEDBACK.c.id.in_(page))
+
+    def walk(self, which: Selection = ALL) -> Iterator[Feedback]:
+        """Go through the selected entries, newest first, as many as there are now; few are in memory at once."""
+        chosen = which.restrict(sa.select(FEEDBACK.c.id)).order_by(*NEWEST_FIRST)
         with self._database.transaction() as connection:
-            rows = connection.execute(entries).all()
-        return [to_feedback([*group]) for _, group in groupby(rows, lambda row: row.id)]
+            ids = connection.scalars(chosen).all()
+        for start in range(0, len(ids), CHUNK):
+            yield from self._read(FEEDBACK.c.id.in_(ids[start : start + CHUNK]))
 
     def count(self, which: Selection = ALL) -> int:
         """Return how many entries are selected."""
@@ -134,6 +138,12 @@ class FeedbackStore:
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
+
+    def _read(self, condition: sa.ColumnElement[bool]) -> builtins.list[Feedback]:
+        entries = ENTRIES.where(condition).order_by(*NEWEST_FIRST, ANSWER.c.position)
+        with self._database.transaction() as connection:
+            rows = connection.execute(entries).all()
+        return [to_feedback([*group]) for _, group in groupby(rows, lambda row: row.id)]
 
     def _change(self, feedback_id: str, **values: int | bool | datetime | None) -> None:
         change = sa.update(FEEDBACK).where(FEEDBACK.c.id == to_id(feedback_id)).values(**values)

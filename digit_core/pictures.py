@@ -53,6 +53,21 @@ def read_picture(content: bytes) -> Drawing:
     return Drawing(image=_ink_bright(layers))
 
 
+def decode_grey(content: bytes) -> np.ndarray:
+    """Decode an 8-bit grey PNG to the pixel, `(H, W) uint8`. Raises UnreadableInput, TooLarge beyond 4096 a side."""
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
+            if max(picture.size) > MAX_SIDE:
+                raise TooLarge(
+                    f"The picture has {picture.width} x {picture.height} pixels. Send at most {MAX_SIDE} a side."
+                )
+            if picture.mode == "L":
+                return np.array(picture)
+    except (Image.DecompressionBombError, *DECODER_ERRORS):
+        pass
+    raise UnreadableInput("The picture is no grey PNG. Export it again.")
+
+
 def picture_from_array(picture: np.ndarray) -> Drawing:
     """Take a grey picture, `(H, W) uint8`, of either polarity, for a drawing. Raises TooLarge, UnreadableInput."""
     if picture.ndim != 2 or picture.dtype != np.uint8 or not picture.size:

@@ -15,6 +15,7 @@ Optimizer = Literal["adam", "adamw", "sgd"]
 Padding = Literal["same", "valid"]
 Status = Literal["queued", "running", "finished", "stopped", "failed", "lost"]
 EventKind = Literal["queued", "started", "batch", "epoch", "finished", "stopped", "failed"]
+Source = Literal["dashboard", "api", "import"]
 InputKind = Literal["canvas", "upload", "camera", "api", "import"]
 
 
@@ -227,7 +228,7 @@ class Feedback:
     true_digit: int | None
     visitor: str | None = None
     comment: str = ""
-    source: Literal["dashboard", "api", "import"] = "dashboard"
+    source: Source = "dashboard"
     deleted_at: datetime | None = None
     judged: bool = True
     reviewed_at: datetime | None = None
