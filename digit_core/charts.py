@@ -1,6 +1,9 @@
 """Numbers -> Altair charts, for pages and notebooks alike."""
 
+import math
 from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -11,6 +14,7 @@ from digit_core.types import Prediction, TrainEvent
 # Okabe and Ito's colours, told apart by colour-blind people and on light and dark grounds alike.
 COLOURS = ("#0088cc", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a500", "#888888")
 GREY = "#888888"
+DAYS = 7  # with drawings, over which a share is averaged
 SMOOTHED = 5, 25  # points over which a curve of batches is averaged, at least and at most
 
 
@@ -104,19 +108,70 @@ def chart_runs(events: Mapping[str, Sequence[TrainEvent]], metric: str) -> alt.C
     )
 
 
-def chart_recall(by_digit: dict[int, tuple[int, int]]) -> alt.LayerChart | alt.FacetChart:
-    """Bars of how often each digit was read right, with the counts; by_digit maps a digit to (total, correct)."""
-    frame = pd.DataFrame(
-        [(digit, total, correct, correct / total) for digit, (total, correct) in by_digit.items() if total],
-        columns=["digit", "drawings", "right", "share"],
-    )
+def chart_shares(
+    shares: Mapping[Any, tuple[int, int]], title: str, names: Sequence[Any] = ()
+) -> alt.LayerChart | alt.FacetChart:
+    """Bars of how much was read right, with the counts while they are small; shares maps a name to (total, correct).
+
+    names: all that have a place, be there anything or not; those of `shares` if left out.
+    """
+    rows = [(name, total, correct, correct / total) for name, (total, correct) in shares.items() if total]
+    frame = pd.DataFrame(rows, columns=["name", "drawings", "right", "share"])
     base = alt.Chart(frame).encode(
-        alt.X("digit:O", title="Digit that was meant", axis=alt.Axis(labelAngle=0)).scale(domain=list(range(10))),
+        alt.X("name:O", title=title, axis=alt.Axis(labelAngle=0)).scale(domain=list(names or shares)),
         alt.Y("share:Q", title="Read right", axis=alt.Axis(format="%", values=[0, 0.5, 1])).scale(domain=(0, 1.15)),
-        tooltip=["digit:O", "drawings:Q", "right:Q", alt.Tooltip("share:Q", format=".0%")],
+        tooltip=["name:O", "drawings:Q", "right:Q", alt.Tooltip("share:Q", format=".1%")],
     )
-    counts = base.transform_calculate(count="datum.right + ' of ' + datum.drawings").mark_text(dy=-8, color="gray")
+    few = "datum.drawings < 100 ? datum.right + ' of ' + datum.drawings : format(datum.share, '.0%')"
+    counts = base.transform_calculate(count=few).mark_text(dy=-8, color="gray")
     return alt.layer(base.mark_bar(color=COLOURS[0]), counts.encode(alt.Text("count:N"))).properties(height=220)
+
+
+def chart_days(by_day: Mapping[date, tuple[int, int]]) -> alt.LayerChart | alt.FacetChart:
+    """How much was read right, day by day, the area of a point showing of how many drawings; maps to (total, correct).
+
+    The line goes through the means of the last days, each drawing counting alike.
+    """
+    rows = [(pd.Timestamp(day), total, correct, correct / total) for day, (total, correct) in by_day.items() if total]
+    frame = pd.DataFrame(rows, columns=["day", "drawings", "right", "share"])
+    window = frame[["right", "drawings"]].rolling(DAYS, min_periods=1).sum()
+    frame["mean"] = window["right"] / window["drawings"]
+    base = alt.Chart(frame).encode(alt.X("yearmonthdate(day):T", title="Day"))
+    axis = alt.Axis(format="%")
+    points = base.mark_circle(color=COLOURS[0], opacity=0.6).encode(
+        alt.Y("share:Q", title="Read right", axis=axis).scale(zero=False),
+        alt.Size("drawings:Q", legend=None).scale(rangeMin=20, rangeMax=200),
+        tooltip=["day:T", "drawings:Q", "right:Q", alt.Tooltip("share:Q", format=".1%")],
+    )
+    return alt.layer(points, base.mark_line(color=COLOURS[1]).encode(alt.Y("mean:Q"))).properties(height=220)
+
+
+def chart_calibration(levels: Mapping[float, tuple[float, tuple[int, int]]]) -> alt.LayerChart | alt.FacetChart:
+    """How many answers were right against how sure they were; levels maps to the mean confidence and (total, correct).
+
+    The bars are 95 % intervals (Wilson 1927); a well calibrated model's reach the dashed line.
+    """
+    rows = [
+        (mean, correct / total, *_wilson(total, correct), total) for mean, (total, correct) in levels.values() if total
+    ]
+    frame = pd.DataFrame(rows, columns=["confidence", "share", "low", "high", "answers"])
+    axis = alt.Axis(format="%")
+    base = alt.Chart(frame).encode(alt.X("confidence:Q", title="Confidence", axis=axis).scale(domain=(0, 1)))
+    y = alt.Y("share:Q", title="Right", axis=axis).scale(domain=(0, 1))
+    tooltip = [alt.Tooltip(f"{name}:Q", format=".1%") for name in ("confidence", "share", "low", "high")]
+    line = alt.Chart(pd.DataFrame({"confidence": [0.0, 1.0], "share": [0.0, 1.0]}))
+    return alt.layer(
+        line.mark_line(strokeDash=[4, 3], color=GREY).encode(alt.X("confidence:Q"), y),
+        base.mark_rule(color=COLOURS[0], strokeWidth=2).encode(alt.Y("low:Q"), alt.Y2("high:Q")),
+        base.mark_circle(color=COLOURS[0], size=90, opacity=1).encode(y, tooltip=[*tooltip, "answers:Q"]),
+    ).properties(height=260)
+
+
+def _wilson(total: int, correct: int) -> tuple[float, float]:
+    """The 95 % interval of a share."""
+    z2 = 1.96**2
+    middle, spread = correct + z2 / 2, 1.96 * math.sqrt(correct * (total - correct) / total + z2 / 4)
+    return max(0.0, (middle - spread) / (total + z2)), min(1.0, (middle + spread) / (total + z2))
 
 
 def chart_confusion(confusion_matrix: np.ndarray) -> alt.LayerChart | alt.FacetChart:

@@ -9,6 +9,7 @@ import builtins
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -87,9 +88,13 @@ class FeedbackStore:
         digit = None if true_digit is None else to_digit(true_digit)
         self._change(feedback_id, true_digit=digit, judged=True, reviewed_at=datetime.now(UTC))
 
-    def undo_review(self, before: Feedback) -> None:
-        """Give an entry the label, and the doubt, that it had before. Raises UnreadableInput when its id is unknown."""
-        self._change(before.id, true_digit=before.true_digit, judged=before.judged, reviewed_at=before.reviewed_at)
+    def undo(self, before: Feedback) -> None:
+        """Give an entry the label, the doubt and the place in lists that it had before it was changed.
+
+        Raises UnreadableInput when its id is unknown.
+        """
+        names = ("true_digit", "judged", "reviewed_at", "deleted_at")
+        self._change(before.id, **{name: getattr(before, name) for name in names})
 
     def get(self, feedback_id: str) -> Feedback:
         """Return an entry, be it deleted or not; raises UnreadableInput when its id is unknown."""
@@ -126,9 +131,17 @@ class FeedbackStore:
 
     def visitors(self) -> builtins.list[str]:
         """Return the nicknames and classes that were given, in the order of the alphabet."""
-        named = sa.select(FEEDBACK.c.visitor).where(FEEDBACK.c.deleted_at.is_(None), FEEDBACK.c.visitor.is_not(None))
+        named = FEEDBACK.c.deleted_at.is_(None), FEEDBACK.c.visitor.is_not(None)
+        return self._names(sa.select(FEEDBACK.c.visitor).where(*named))
+
+    def models(self) -> builtins.list[str]:
+        """Return the ids of the models that answered, in the order of the alphabet."""
+        return self._names(sa.select(ANSWER.c.model_id))
+
+    def is_empty(self) -> bool:
+        """Whether nothing was ever said, not even what is deleted now."""
         with self._database.transaction() as connection:
-            return sorted(connection.scalars(named.distinct()))
+            return connection.scalar(sa.select(FEEDBACK.c.id).limit(1)) is None
 
     def stats(self, which: Selection = ALL) -> FeedbackStats:
         """Count in the database how often the models were right in what is selected."""
@@ -138,6 +151,10 @@ class FeedbackStore:
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
+
+    def _names(self, query: sa.Select[Any]) -> builtins.list[str]:
+        with self._database.transaction() as connection:
+            return sorted(connection.scalars(query.distinct()))
 
     def _read(self, condition: sa.ColumnElement[bool]) -> builtins.list[Feedback]:
         entries = ENTRIES.where(condition).order_by(*NEWEST_FIRST, ANSWER.c.position)

@@ -1,88 +1,116 @@
-"""What people said: how often the models were right, and the drawings that were misread."""
+"""What people said: how often the models were right, each drawing with its label, doubtful labels, files."""
 
-import cv2
-import numpy as np
-import pandas as pd
+from datetime import UTC, datetime, time, timedelta
+
 import streamlit as st
 
-from digit_core.charts import chart_recall
+from digit_core.feedback import FeedbackStore
 from digit_core.selection import Selection
 from digit_core.settings import read_settings
-from digit_core.types import Feedback
+from pages._entries import KINDS, NO_DIGIT, show_entries
+from pages._exchange import show_export, show_import
 from pages._shared import cached_store, told_errors
+from pages._statistics import show_statistics
 
-PAGE = 24  # drawings in the gallery at once
+VIEWS = {
+    "statistics": ":material/monitoring: Statistics",
+    "drawings": ":material/gallery_thumbnail: Drawings",
+    "doubtful": ":material/help: Doubtful",
+    "files": ":material/swap_vert: Files",
+}
+VERDICTS = {
+    "right": "read right",
+    "wrong": "misread",
+    "collected": "collected, not read",
+    "unjudged": "nobody judged",
+    "deleted": "deleted",
+}
+DOUBTS = {
+    "any": "All",
+    "against": "All models are sure of another",
+    "conflict": "Equal drawings differ",
+    "blank": "Nearly blank",
+}
 
 settings = read_settings()
 state = st.session_state
-state.setdefault("deleted", None)  # id of the entry deleted last
 
 
-def delete(feedback_id: str) -> None:
-    with told_errors():
-        cached_store(settings.database_url).delete(feedback_id)
-        state.deleted = feedback_id
-
-
-def restore() -> None:
-    with told_errors():
-        cached_store(settings.database_url).restore(state.deleted)
-        state.deleted = None
-
-
-def show_entry(entry: Feedback) -> None:
-    """A card: the image as the models saw it, what it is, what each model read."""
-    with st.container(border=True, width=170, key=f"entry_{entry.id}"):
-        st.image(cv2.resize(entry.image, None, fx=4, fy=4, interpolation=cv2.INTER_NEAREST), width=112)
-        meant = "no digit" if entry.true_digit is None else entry.true_digit
-        read = ", ".join(f"{answer['model_id'].upper()} {answer['digit']}" for answer in entry.answers)
-        st.markdown(f"**It is {meant}**  \n{read}  \n:small[{entry.created_at:%Y-%m-%d %H:%M} UTC]")
-        st.button("Delete", icon=":material/delete:", key=f"delete_{entry.id}", on_click=delete, args=[entry.id])
+def ask_selection(store: FeedbackStore, verdicts: bool) -> Selection:
+    """Which entries are wanted: digits, models, kinds, people and days, and, in the log, how they were read."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
+        digits = st.multiselect("It is", [*range(10), NO_DIGIT], key="digits", placeholder="anything", width=150)
+        verdict = None
+        if verdicts:
+            verdict = st.selectbox(
+                "It was",
+                list(VERDICTS),
+                index=None,
+                format_func=VERDICTS.__getitem__,
+                key="said_verdict",
+                placeholder="read or not",
+                width=160,
+            )
+        model = st.selectbox(
+            "Model", store.models(), index=None, key="said_model", placeholder="the leading", width=165
+        )
+        kinds = st.multiselect(
+            "Came as", list(KINDS), format_func=KINDS.__getitem__, key="kinds", placeholder="any way", width=150
+        )
+        visitors = store.visitors()
+        visitor = None
+        if visitors:
+            visitor = st.selectbox("By", visitors, index=None, key="by", placeholder="everybody", width=140)
+        days = st.date_input("Days (UTC)", (), key="days", width=225, help="The first and the last day")
+    first, last = (days[0], days[-1]) if days else (None, None)
+    return Selection(
+        true_digits=tuple(None if digit == NO_DIGIT else digit for digit in digits),
+        model_id=model,
+        verdict=None if verdict == "deleted" else verdict,
+        input_kinds=tuple(kinds),
+        visitor=visitor,
+        since=first and datetime.combine(first, time(), UTC),
+        until=last and datetime.combine(last, time(), UTC) + timedelta(days=1),
+        deleted=verdict == "deleted",
+    )
 
 
 st.title("What people said")
 with told_errors():
     store = cached_store(settings.database_url)
-    stats = store.stats()
-    if state.deleted:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.success("Deleted.", icon=":material/delete:")
-            st.button("Restore", icon=":material/undo:", on_click=restore, key="restore")
-    if not stats.total:
+    view = st.segmented_control(
+        "View",
+        list(VIEWS),
+        default="statistics",
+        required=True,
+        format_func=VIEWS.__getitem__,
+        label_visibility="collapsed",
+        key="view",
+        persist_state="session",
+    )
+    if view == "files":
+        which = ask_selection(store, verdicts=True)
+        show_export(store, which)
+        show_import(store)
+    elif store.is_empty():
         st.info(
             "Nobody has said yet whether an answer was right. Draw a digit on the page Draw and tap Right, or the "
-            "digit that it is: it is counted here.",
+            "digit that it is: it is counted here. Or bring drawings in under Files.",
             icon=":material/chat:",
         )
+    elif view == "statistics":
+        show_statistics(store, ask_selection(store, verdicts=False), settings)
+    elif view == "drawings":
+        show_entries(store, ask_selection(store, verdicts=True))
     else:
-        with st.container(horizontal=True, key="totals"):
-            st.metric("Judged", f"{stats.total:,}", border=True)
-            st.metric("Read right", f"{stats.correct / stats.total:.0%}", border=True)
-            st.metric("Misread", f"{stats.total - stats.correct:,}", border=True)
-        left, right = st.columns(2, gap="large")
-        with left:
-            st.subheader("By digit", anchor=False)
-            st.altair_chart(chart_recall(stats.by_digit), alt="Share read right, by digit", key="by_digit")
-        with right:
-            st.subheader("By model", anchor=False)
-            models = [(name.upper(), total, right / total) for name, (total, right) in stats.by_model.items()]
-            share = st.column_config.ProgressColumn("read right", format="percent", min_value=0, max_value=1)
-            st.dataframe(
-                pd.DataFrame(models, columns=["model", "drawings", "share"]),
-                hide_index=True,
-                column_config={"share": share},
-            )
-            if stats.confusions:
-                st.subheader("Most often confused", anchor=False)
-                pairs = [
-                    ("no digit" if true is None else str(true), str(read), n) for true, read, n in stats.confusions
-                ]
-                st.dataframe(pd.DataFrame(pairs[:10], columns=["it is", "read as", "times"]), hide_index=True)
-        misread = stats.total - stats.correct
-        if misread:
-            st.subheader("Misread drawings", anchor=False)
-            pages = int(np.ceil(misread / PAGE))
-            page = st.number_input(f"Page, of {pages}", 1, pages, 1, key="page", width=140) if pages > 1 else 1
-            with st.container(horizontal=True, key="gallery"):
-                for entry in store.list(limit=PAGE, offset=PAGE * (page - 1), which=Selection(verdict="wrong")):
-                    show_entry(entry)
+        st.caption("Labels that are likely wrong, until somebody has looked at them.")
+        doubt = st.segmented_control(
+            "Reason",
+            list(DOUBTS),
+            default="any",
+            required=True,
+            format_func=DOUBTS.__getitem__,
+            label_visibility="collapsed",
+            key="doubt",
+        )
+        show_entries(store, Selection(doubt=doubt), "No label is in doubt.")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from apptest import open_app
+from streamlit.testing.v1 import AppTest
 
 from digit_core.datasets import load_mnist
 from digit_core.model_store import to_json, write_file
@@ -132,6 +134,12 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     from postgres import make_database
 
     return make_database(server)
+
+
+@pytest.fixture
+def app() -> AppTest:
+    """The dashboard on its first page, without a browser."""
+    return open_app()
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,16 @@
 import dataclasses
+from datetime import date
 
 import numpy as np
 import pytest
 
 from digit_core.charts import (
+    chart_calibration,
     chart_confusion,
+    chart_days,
     chart_probabilities,
-    chart_recall,
     chart_runs,
+    chart_shares,
     chart_training,
     tabulate_training,
 )
@@ -65,9 +68,23 @@ def test_runs_are_laid_over_each_other_by_time():
     assert [(row["images"], row["seconds"], row["value"]) for row in drawn] == [("first", 0, 0.7), ("second", 9, 0.7)]
 
 
-def test_a_digit_that_nobody_drew_has_no_bar():
-    drawn = rows(chart_recall({digit: (4, 3) if digit == 2 else (0, 0) for digit in range(10)}))
-    assert [(row["digit"], row["share"]) for row in drawn] == [(2, 0.75)]
+def test_what_nobody_drew_has_no_bar():
+    drawn = rows(chart_shares({digit: (4, 3) if digit == 2 else (0, 0) for digit in range(10)}, "Digit"))
+    assert [(row["name"], row["share"]) for row in drawn] == [(2, 0.75)]
+
+
+def test_days_are_averaged_with_each_drawing_counting_alike():
+    days = {date(2026, 3, 1): (1, 0), date(2026, 3, 4): (9, 9), date(2026, 3, 5): (0, 0)}
+    assert [(row["share"], row["mean"]) for row in rows(chart_days(days))] == [(0.0, 0.0), (1.0, 0.9)]
+    assert rows(chart_days({})) == []
+
+
+def test_confidence_stands_beside_the_share_that_was_right_and_its_interval():
+    drawn = rows(chart_calibration({0.9: (0.95, (10, 9)), 0.5: (0.6, (1, 1)), 0.0: (0.3, (0, 0))}))
+    points = {row["confidence"]: (row["low"], row["share"], row["high"]) for row in drawn if "low" in row}
+    assert set(points) == {0.95, 0.6}
+    assert points[0.95] == pytest.approx((0.596, 0.9, 0.982), abs=0.001)  # Wilson's, by hand
+    assert points[0.6][2] == 1.0
 
 
 def test_a_confusion_matrix_is_coloured_by_the_share_of_the_true_digit():

@@ -306,7 +306,7 @@ def test_a_label_is_corrected_and_the_correction_taken_back(store):
     store.add(said := say(7, 1, 1))
     store.review(said.id, 1)
     assert store.get(said.id).true_digit == 1 and store.get(said.id).reviewed_at is not None
-    store.undo_review(said)
+    store.undo(said)
     assert (store.get(said.id).true_digit, store.get(said.id).reviewed_at) == (7, None)
     store.review(said.id, None)
     assert store.get(said.id).true_digit is None and store.get(said.id).judged
@@ -353,7 +353,7 @@ def test_drawings_that_are_nearly_blank_are_doubtful_until_reviewed(store):
     assert [entry.id for entry in store.list(which=Selection(doubt="blank"))] == [speck.id]
     store.review(speck.id, 1)
     assert store.count(Selection(doubt="blank")) == 0
-    store.undo_review(speck)
+    store.undo(speck)
     assert store.count(Selection(doubt="blank")) == 1
 
 
@@ -362,6 +362,24 @@ def test_visitors_are_those_whose_entries_are_there(store):
     store.add(gone := say(2, visitor="nobody"))
     store.delete(gone.id)
     assert store.visitors() == ["5b", "Zoë"]
+
+
+def test_models_are_those_that_answered(store):
+    assert store.models() == [] and store.is_empty()
+    store.add_all([say(7, 1, 7), say(3, 3), say(1)])
+    assert store.models() == ["ann", "cnn"] and not store.is_empty()
+
+
+def test_a_store_whose_entries_are_all_deleted_is_not_empty(store):
+    store.add(say(7, 7, deleted_at=NOON))
+    assert store.count() == 0 and not store.is_empty()
+
+
+def test_a_change_is_undone_whatever_it_was(store):
+    store.add(said := say(7, 1))
+    store.delete(said.id)
+    store.undo(said)
+    assert store.get(said.id).deleted_at is None and store.count() == 1
 
 
 def test_an_empty_store_counts_nothing(store):

@@ -168,6 +168,11 @@ class Visitor:
         buttons.get_by_role("button", name=name).first.click()
         return self.settle()
 
+    def choose(self, view: str) -> "Visitor":
+        """Show a view of the feedback page."""
+        self.page.locator(".st-key-view").get_by_text(view, exact=True).click()
+        return self.settle()
+
     def answer(self, model_id: str) -> Locator:
         """The digit that a model reads."""
         return self.page.locator(f".st-key-answer_{model_id}").get_by_test_id("stMetricValue")
