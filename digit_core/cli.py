@@ -22,7 +22,8 @@ from digit_core.datasets import check_dataset, download_mnist, find_mnist, load_
 from digit_core.drawings import read_drawings, read_picture_file
 from digit_core.errors import DataUnavailable, DigitError
 from digit_core.evaluation import evaluate as compare
-from digit_core.model_store import list_models, load_default, to_json, write_file
+from digit_core.learning import find_losses, plan_fine_tuning
+from digit_core.model_store import list_models, load_default, load_info, save_default, to_json, write_file
 from digit_core.pen_digits import download_pen_digits, find_pen_digits
 from digit_core.preprocessing import preprocess
 from digit_core.presets import CONFIGS, PRESETS, RECIPES, Preset, Recipe
@@ -166,6 +167,36 @@ def train(
         click.echo(f"Run {run_id}")
 
 
+@main.command("fine-tune")
+@click.option("--base", help="Id of the model that learns; the default one if left out.")
+@click.option("--visitor", help="A nickname or class whose feedback is learned; everybody's if left out.")
+@click.option("--id", "run_id", help="Id of the run and its model; the time of day if left out.")
+@click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
+@click.pass_obj
+def fine_tune(settings: Settings, /, base: str | None, visitor: str | None, run_id: str | None, as_json: bool) -> None:
+    """Teach a model what people said, and measure it before and after. Example: fine-tune --base cnn
+
+    The model that comes of it reads only where it is named, until `models default` chooses it.
+    """
+    check_tensorflow()
+    info = load_info(base or load_default(settings), settings)
+    run_id = runs.create_run(plan_fine_tuning(info, settings, visitor), settings, run_id)
+    tell = (lambda event: echo_json(dataclasses.asdict(event))) if as_json else _echo_event
+    if execute_run(run_id, settings, tell) is None:
+        return
+    found = runs.load_comparisons(run_id, settings)
+    comparisons = found[0] if found else []
+    if as_json:
+        echo_json({"run_id": run_id, "comparisons": [dataclasses.asdict(each) for each in comparisons]})
+        return
+    for each in comparisons:
+        counts = f"{each.before:,} -> {each.after:,} of {each.total:,} right"
+        click.echo(f"{each.name}: {counts}, {each.turned_wrong:,} turned wrong")
+    for each in find_losses(comparisons):
+        click.echo(f"Warning: it reads {each.name} worse than {info.model_id}.")
+    click.echo(f"Run {run_id}. `python -m digit_core models default {run_id}` lets it read.")
+
+
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model", "model_id", help="Id of the model that reads; the default one if left out.")
@@ -247,6 +278,16 @@ def models_list(settings: Settings, /, as_json: bool) -> None:
             f"{info.model_id:24} {info.architecture}  {info.parameters:>9,} weights  {info.size_bytes / 1e6:4.1f} MB  "
             f"{100 * info.test_accuracy:.2f} % right on the test images of {info.dataset}"
         )
+
+
+@models.command("default")
+@click.argument("model_id", required=False)
+@click.pass_obj
+def models_default(settings: Settings, /, model_id: str | None) -> None:
+    """Say which model reads where none is named, or choose it. Example: models default cnn"""
+    if model_id is not None:
+        save_default(model_id, settings)
+    click.echo(load_default(settings))
 
 
 @main.group()

@@ -63,7 +63,7 @@ def load_dataset(name: str, settings: Settings, on_progress: Progress = lambda w
         parts["drawings"], chosen = _draw_drawings(settings, lambda share: on_progress("Drawing", share))
         validating.append(chosen)
     if "pen-digits" in added:
-        parts["pen-digits"] = _load_pen_digits(settings)
+        parts["pen-digits"] = load_pen_digits(settings)
     if "feedback" in added:
         parts["feedback"] = _load_feedback(settings, count_images(base_name))
     drawn = None
@@ -76,7 +76,7 @@ def load_dataset(name: str, settings: Settings, on_progress: Progress = lambda w
         return base
     images = [*(parts[addition] for addition in added), (base.x_train, base.y_train), *validating]
     x_train, y_train = (np.concatenate(arrays) for arrays in zip(*images, strict=True))
-    return _dataset(name, x_train, y_train, base.x_test, base.y_test)
+    return make_dataset(name, x_train, y_train, base.x_test, base.y_test)
 
 
 def check_dataset(name: str, settings: Settings) -> list[str]:
@@ -157,7 +157,7 @@ def load_synthetic(
     """Draw the built-in data set; the test digits come from another seed."""
     x_train, y_train = draw_digits(train, SYNTHETIC_SEED, on_progress)
     x_test, y_test = draw_digits(test, SYNTHETIC_SEED + 1)
-    return _dataset("synthetic", x_train, y_train, x_test, y_test)
+    return make_dataset("synthetic", x_train, y_train, x_test, y_test)
 
 
 def _read_mnist(path: Path) -> Dataset:
@@ -166,10 +166,10 @@ def _read_mnist(path: Path) -> Dataset:
     for name, array in arrays.items():
         if hashlib.sha256(array.tobytes()).hexdigest() != MNIST_SHA256[name]:
             raise DataUnavailable(f"{name} in {path} is not MNIST's. {advice}")
-    return _dataset("mnist", arrays["x_train"], arrays["y_train"], arrays["x_test"], arrays["y_test"])
+    return make_dataset("mnist", arrays["x_train"], arrays["y_train"], arrays["x_test"], arrays["y_test"])
 
 
-def _load_pen_digits(settings: Settings) -> Images:
+def load_pen_digits(settings: Settings) -> Images:
     """The strokes of the training writers, drawn as MNIST would have been; what cannot be read is left out."""
     drawings = _read_strokes(settings, TRAINING_WRITERS)
     return np.array([preprocess(Drawing(strokes)) for strokes, _ in drawings]), np.array(
@@ -216,7 +216,7 @@ def _draw_drawings(settings: Settings, on_progress: Callable[[float], None]) -> 
     def keep(strokes: Strokes, label: int) -> None:
         if len(images) % REPORT == 0:
             on_progress(len(images) / total)
-        images.append(_enter(strokes, rng))
+        images.append(enter_image(strokes, rng))
         labels.append(label)
 
     for i in range(DRAWINGS["pen strokes"]):
@@ -232,7 +232,7 @@ def _draw_drawings(settings: Settings, on_progress: Callable[[float], None]) -> 
     return (x[:cut], y[:cut]), (x[cut:], y[cut:])
 
 
-def _enter(strokes: Strokes, rng: np.random.Generator) -> np.ndarray:
+def enter_image(strokes: Strokes, rng: np.random.Generator) -> np.ndarray:
     """Bring a drawing in, in a way that is drawn by lot; as strokes where a photograph shows nothing."""
     try:
         return preprocess(enter(strokes, rng))
@@ -256,7 +256,8 @@ def _load_feedback(settings: Settings, base_count: int) -> Images:
     return np.tile(images, (repeats, 1, 1)), np.tile(digits, repeats)
 
 
-def _dataset(name: str, *arrays: np.ndarray) -> Dataset:
+def make_dataset(name: str, *arrays: np.ndarray) -> Dataset:
+    """Put a data set together from x_train, y_train, x_test and y_test."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())

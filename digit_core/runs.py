@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,11 +39,12 @@ from digit_core.model_store import (
 )
 from digit_core.settings import ROOT, Settings, to_environ
 from digit_core.training import check_config
-from digit_core.types import EventKind, Pictures, Run, Status, TrainConfig, TrainEvent
+from digit_core.types import Comparison, EventKind, Pictures, Run, Status, TrainConfig, TrainEvent
 
 ACTIVE = ("queued", "running")
 FINAL = ("finished", "stopped", "failed")
 START_UP = 15.0  # seconds that a new process has to take its lock
+COMPARISON = "comparison.json"
 DELETED = ".deleted"
 RESERVE = "reserve"  # a file of so many bytes, given up so that a full disk still takes a run's last words
 RESERVE_BYTES = 16_384
@@ -54,13 +56,14 @@ PROBING = threading.Lock()
 def create_run(config: TrainConfig, settings: Settings, run_id: str | None = None) -> str:
     """Make the folder of a new run and return its id, chosen by the time of day if none is given.
 
-    Raises InvalidConfig, DataUnavailable for a data set of no such name, ModelUnavailable when the id is taken or the
-    teacher is missing, StorageFailed.
+    Raises InvalidConfig, DataUnavailable for a data set of no such name, ModelUnavailable when the id is taken or a
+    teacher or base is missing, StorageFailed.
     """
     check_config(config)
     check_validation(config.dataset, config.validation_fraction)
-    if config.teacher_id is not None:
-        load_info(config.teacher_id, settings)
+    for needed in (config.teacher_id, config.base_model_id):
+        if needed is not None:
+            load_info(needed, settings)
     name = run_id or f"{config.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     candidates = [name] if run_id else [name, *(f"{name}-{number}" for number in range(2, 100))]
     for candidate in candidates:
@@ -226,8 +229,24 @@ def save_pictures(folder: Path, name: str, pictures: Pictures) -> None:
     write_file(folder / f"{name}.npz", content.getvalue())
 
 
+def save_comparisons(folder: Path, comparisons: Sequence[Comparison], counts: dict[str, int]) -> None:
+    """Write how a run's model and its base read the same images, and of how many entries it learned what."""
+    sets = [dataclasses.asdict(each) for each in comparisons]
+    write_file(folder / COMPARISON, to_json({"sets": sets, **counts}))
+
+
+def load_comparisons(run_id: str, settings: Settings) -> tuple[list[Comparison], dict[str, int]] | None:
+    """Read what `save_comparisons` wrote; None where a run has none, or it cannot be read."""
+    try:
+        values = json.loads((model_folder(run_id, settings) / COMPARISON).read_bytes())
+        sets = [Comparison(**each | {"by_digit": tuple(map(tuple, each["by_digit"]))}) for each in values.pop("sets")]
+        return sets, {name: int(value) for name, value in values.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 def load_pictures(run_id: str, name: str, settings: Settings) -> Pictures | None:
-    """Read the `sample` or the `mistakes` of a run; None where it has none, or they cannot be read."""
+    """Read the `sample`, the `mistakes` or what was `lost` of a run; None where it has none, or they cannot be read."""
     names = tuple(field.name for field in dataclasses.fields(Pictures))
     try:
         arrays = load_arrays(model_folder(run_id, settings) / f"{name}.npz", names, PICTURE_BYTES, "")

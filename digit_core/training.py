@@ -105,12 +105,14 @@ def train(
     checkpoint: Checkpoint | None = None,
     on_epoch: Callable[[Checkpoint], None] = lambda checkpoint: None,
     teacher: Callable[[np.ndarray], np.ndarray] | None = None,
+    base: Any = None,
 ) -> Any:
     """Train a network on the dataset's training images and return it, a Keras model in float32, not compiled.
 
     Emits `batch` events, ten a second at most, and an `epoch` event for each epoch, after which `on_epoch` is given a
     checkpoint; with it a later training goes on from there. `teacher` reads images `(N, 28, 28) uint8`: its
-    probabilities `(N, 10)` are half of what is learned (distillation, Hinton et al. 2015). Ends early, with the network
+    probabilities `(N, 10)` are half of what is learned (distillation, Hinton et al. 2015). `base` is a Keras model of
+    the same shape, whose weights are begun with (fine-tuning). Ends early, with the network
     as it is, when `should_stop` says so, the time budget is used up, or early stopping applies. Raises
     TrainingUnavailable, InvalidConfig, also when the loss grows beyond all numbers, and DataUnavailable when the
     checkpoint is of another data set.
@@ -121,6 +123,8 @@ def train(
     batches = math.ceil(len(x_train) / config.batch_size)
     if checkpoint is None:
         network, optimizer, epochs = build_network(config, choose_precision()), _optimizer(keras, config), []
+        if base is not None:
+            network.set_weights(base.get_weights())
     elif checkpoint.sha256 == dataset.sha256:
         network, optimizer, epochs = checkpoint.network, checkpoint.network.optimizer, list(checkpoint.epochs)
     else:

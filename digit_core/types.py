@@ -78,7 +78,8 @@ class TrainConfig:
     label_smoothing is the share of certainty taken from each label and given to all; teacher_id names a model whose
     answers are half of what is learned. validation_fraction is the share at the end of the training images;
     early_stopping counts epochs without a better validation loss (0: off); time_budget_s counts seconds of training
-    (0: none), into which the schedule fits itself.
+    (0: none), into which the schedule fits itself. With a base_model_id the network begins as that model and learns
+    what people said, or the one visitor who is named.
     """
 
     architecture: Architecture = "cnn"
@@ -106,6 +107,7 @@ class TrainConfig:
     time_budget_s: float = 0.0
     seed: int = 0
     base_model_id: str | None = None
+    visitor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,21 @@ class Evaluation:
     f1: np.ndarray
     support: np.ndarray
     mistakes: np.ndarray
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How two models read the same `total` images: how many each read rightly, and how many only the first one.
+
+    by_digit holds the same for each digit of 0-9: `(total, before, after)`.
+    """
+
+    name: str
+    total: int
+    before: int
+    after: int
+    turned_wrong: int
+    by_digit: tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ from digit_core.datasets import load_dataset
 from digit_core.diary import append_event
 from digit_core.errors import DigitError, ModelUnavailable, StorageFailed
 from digit_core.evaluation import calibrate, evaluate, fit_calibration
+from digit_core.learning import Lessons, compare, load_lessons
 from digit_core.model_store import (
     CHECKPOINT,
     METADATA,
@@ -30,6 +31,7 @@ from digit_core.model_store import (
     load_info,
     load_network,
     model_folder,
+    read_model_file,
     save_checkpoint,
     save_model,
     save_network,
@@ -187,12 +189,17 @@ def _train(
     def report(message: str) -> None:
         tell(TrainEvent("started", time.time(), message=message))
 
+    def tell_share(what: str, share: float) -> None:
+        report(f"{what}: {share:.0%}")
+
     stop = folder / "stop"
     config = runs.load_run(folder.name, settings).config
     taught_by = load_info(config.teacher_id, settings) if config.teacher_id else None
+    base = load_info(config.base_model_id, settings) if config.base_model_id else None
     with _interrupted_by(stop, tell_stop):
         report("Fetching the images")
-        dataset = load_dataset(config.dataset, settings, lambda what, share: report(f"{what}: {share:.0%}"))
+        lessons = load_lessons(config, settings, tell_share) if base else None
+        dataset = lessons.dataset if lessons else load_dataset(config.dataset, settings, tell_share)
         if taught_by:  # a run cannot go on with another teacher, as it cannot with other images
             both = dataset.sha256 + taught_by.sha256["model.keras"]
             dataset = dataclasses.replace(dataset, sha256=hashlib.sha256(both.encode()).hexdigest())
@@ -208,17 +215,31 @@ def _train(
             save_checkpoint(checkpoint, folder)
 
         teacher = _load_teacher(taught_by, settings) if taught_by else None
-        trained = train(config, dataset, tell, stop.exists, checkpoint, keep, teacher)
+        start = load_network(base.model_id, settings) if base and not checkpoint else None
+        trained = train(config, dataset, tell, stop.exists, checkpoint, keep, teacher, start)
         if stop.exists():
             return None
         report("Measuring it on the test images")
         save_network(trained, folder)
         evaluation, calibration = _evaluate(folder, config, dataset)
+        if base and lessons:
+            report(f"Comparing it with {base.model_id}")
+            _compare(folder, base, lessons, settings)
     info = save_model(folder, config, trained.count_params(), epochs[-1].metrics, evaluation, calibration)
     (folder / runs.RESERVE).unlink(missing_ok=True)
     message = f"{100 * info.test_accuracy:.2f} % of {len(dataset.y_test):,} test images"
     tell(dataclasses.replace(epochs[-1], kind="finished", time=time.time(), answers=(), message=message))
     return info
+
+
+def _compare(folder: Path, base: ModelInfo, lessons: Lessons, settings: Settings) -> None:
+    """Measure what was learned beside its base, and keep the images that only the base reads rightly."""
+    before = Network(read_model_file(base, "model.tflite", settings))
+    after = Network((folder / "model.tflite").read_bytes())
+    comparisons, lost = compare(before.probabilities, after.probabilities, lessons.measured)
+    counts = {name: getattr(lessons, name) for name in ("learned", "confirmed", "held_out")}
+    runs.save_pictures(folder, "lost", lost)
+    runs.save_comparisons(folder, comparisons, counts)
 
 
 def _load_teacher(info: ModelInfo, settings: Settings) -> Callable[[np.ndarray], np.ndarray]:

@@ -27,7 +27,7 @@ ORDER = [
     {"training"},
     {"presets"},
     {"diary"},
-    {"runs"},
+    {"runs", "learning"},
     {"worker"},
     {"cli_feedback"},
     {"cli"},

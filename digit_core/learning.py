@@ -1,0 +1,228 @@
+"""Guarded learning from what people said: their drawings among images of old, measured before and after.
+
+Learning from corrections alone forgets: MNIST falls to about 60 %. So they are few among images of the kinds that the
+model knew before (rehearsal, Robins 1995), and strokes are written again and again as another day's hand would. The
+figures behind the constants come from `python -m tests.benchmarks.learning`.
+"""
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from digit_core.datasets import enter_image, find_mnist, load_mnist, load_pen_digits, load_synthetic, make_dataset
+from digit_core.errors import DataUnavailable, EmptyDrawing
+from digit_core.feedback import FeedbackStore
+from digit_core.handwriting import vary
+from digit_core.pen_digits import find_pen_digits
+from digit_core.preprocessing import preprocess
+from digit_core.selection import NEARLY_BLANK, Selection
+from digit_core.settings import Settings
+from digit_core.synthetic import draw_digit
+from digit_core.types import Comparison, Dataset, Drawing, Feedback, ModelInfo, Pictures, TrainConfig
+
+OLD = 20_000  # images that the base is rehearsed on
+SHARE = 0.04  # of the rehearsed images: so many images the lessons make up
+MOST_REPEATS = 20  # of one lesson
+CONFIRMED = 2_000  # entries that were read rightly, at most
+SYNTHETIC, PEN_DIGITS = 2_000, 3_000  # drawings among what is rehearsed
+HELD_OUT = 0.2  # of the drawing sessions
+FEWEST = 5  # sessions: of fewer, single drawings are held out; drawings: of fewer, none is
+EPOCHS, LEARNING_RATE, BATCH = 2, 1e-3, 256
+VALIDATION = 0.05  # of all images, of those of old
+STRESS, STRESS_SEED = 1_000, 7_000  # drawings that the program enters in every way
+FEEDBACK = "held-out feedback"
+LOST = 24  # images that turned wrong, of people's drawings first, kept to look at
+BEARABLE = 0.002  # share of images that a model may newly misread before there is a warning
+
+Labelled = tuple[np.ndarray, np.ndarray]  # images `(N, 28, 28) uint8` and digits `(N,) int64`
+Read = Callable[[np.ndarray], np.ndarray]  # images `(N, 28, 28) uint8` -> probabilities `(N, 10)`
+
+
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """What a fine-tuning learns from, and what it is measured with, by name; held-out feedback is among it.
+
+    learned, confirmed and held_out count entries: to learn from, read rightly before, not to be learned from.
+    """
+
+    dataset: Dataset
+    measured: dict[str, Labelled]
+    learned: int
+    confirmed: int
+    held_out: int
+
+
+def plan_fine_tuning(base: ModelInfo, settings: Settings, visitor: str | None = None) -> TrainConfig:
+    """The settings of a training that teaches a stored model what people said, or what one visitor did."""
+    old = "mnist" if find_mnist(settings) else "synthetic"
+    return replace(
+        base.config,
+        dataset=f"{old}+feedback",
+        epochs=EPOCHS,
+        batch_size=BATCH,
+        learning_rate=LEARNING_RATE,
+        schedule="one-cycle",
+        optimizer="adamw",
+        augment=True,
+        elastic=0.0,
+        label_smoothing=0.0,
+        teacher_id=None,
+        validation_fraction=VALIDATION,
+        early_stopping=0,
+        time_budget_s=0.0,
+        base_model_id=base.model_id,
+        visitor=visitor,
+    )
+
+
+def load_lessons(
+    config: TrainConfig, settings: Settings, on_progress: Callable[[str, float], None] = lambda what, share: None
+) -> Lessons:
+    """Load what people said, and the images of old that go with it. Raises DataUnavailable, FeedbackUnavailable."""
+    store = FeedbackStore(settings.database_url)
+    try:
+        entries = [*store.walk(Selection(visitor=config.visitor))]
+    finally:
+        store.close()
+    learned, held_out = hold_out(leave_out_doubtful(entries))
+    if not learned:
+        whose = "Nobody has" if config.visitor is None else f"{config.visitor} has not"
+        raise DataUnavailable(f"{whose} said yet what a drawing shows. Draw some digits and say what they are.")
+    rng = np.random.default_rng([config.seed, len(learned)])
+    old = load_mnist(settings) if config.dataset.startswith("mnist") else load_synthetic()
+    on_progress("Writing again what people drew", 0.0)
+    corrected = [entry for entry in learned if not _was_right(entry)]
+    confirmed = [entry for entry in learned if _was_right(entry)][:CONFIRMED]
+    parts = [_repeat(corrected, rng), _as_seen(confirmed), *_rehearsal(settings, rng), _sample(old, rng)]
+    x, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Lessons(
+        make_dataset(config.dataset, x, y, old.x_test, old.y_test),
+        _measures(old, held_out, on_progress),
+        len(corrected),
+        len(confirmed),
+        len(held_out),
+    )
+
+
+def leave_out_doubtful(entries: Sequence[Feedback]) -> list[Feedback]:
+    """Leave out what nobody reviewed and is next to blank, or has several labels."""
+    labels = defaultdict(set)
+    for entry in entries:
+        labels[entry.image.tobytes()].add(entry.true_digit)
+
+    def is_sound(entry: Feedback) -> bool:
+        return len(labels[entry.image.tobytes()]) == 1 and float(entry.image.sum()) / 255 >= NEARLY_BLANK
+
+    return [entry for entry in entries if entry.reviewed_at is not None or is_sound(entry)]
+
+
+def hold_out(entries: Sequence[Feedback]) -> tuple[list[Feedback], list[Feedback]]:
+    """Part entries into those to learn from and about a fifth that is not, which stay so when more is said.
+
+    Whole drawing sessions are held out, or single drawings while there are few sessions.
+    """
+    by_session = len({entry.session_id for entry in entries}) >= FEWEST
+
+    def lot(entry: Feedback) -> float:
+        name = entry.session_id if by_session else entry.id
+        return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64
+
+    if len(entries) < FEWEST:
+        return [*entries], []
+    drawn = max(HELD_OUT, math.nextafter(min(map(lot, entries)), 1.0))  # one at least
+    return [entry for entry in entries if lot(entry) >= drawn], [entry for entry in entries if lot(entry) < drawn]
+
+
+def compare(before: Read, after: Read, measured: dict[str, Labelled]) -> tuple[list[Comparison], Pictures]:
+    """Measure two models on the same images: each set of them, and some that only the first one reads rightly.
+
+    These show what the second one reads.
+    """
+    comparisons, lost = [], []
+    for name, (images, digits) in measured.items():
+        was, now = (read(images).argmax(axis=1) for read in (before, after))
+        turned_wrong = np.flatnonzero((was == digits) & (now != digits))
+        lost.append((images[turned_wrong], digits[turned_wrong], now[turned_wrong]))
+        counts = (
+            np.bincount(digits[right], minlength=10).tolist() for right in (digits >= 0, was == digits, now == digits)
+        )
+        by_digit = tuple(zip(*counts, strict=True))
+        total, first, second = (sum(column) for column in zip(*by_digit, strict=True))
+        comparisons.append(Comparison(name, total, first, second, len(turned_wrong), by_digit))
+    images, digits, now = (np.concatenate(arrays) for arrays in zip(*reversed(lost), strict=True))
+    return comparisons, Pictures(images[:LOST], digits[:LOST], now[:LOST])
+
+
+def find_losses(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The sets, but for people's own few drawings, on which the new model reads noticeably less rightly."""
+    return [each for each in comparisons if each.name != FEEDBACK and each.before - each.after > BEARABLE * each.total]
+
+
+def _was_right(entry: Feedback) -> bool:
+    return bool(entry.answers) and entry.answers[0]["digit"] == entry.true_digit
+
+
+def _label(entry: Feedback) -> int:
+    return -1 if entry.true_digit is None else entry.true_digit
+
+
+def _repeat(entries: Sequence[Feedback], rng: np.random.Generator) -> Labelled:
+    """Each drawing as it was, then written again so often that all have their share."""
+    repeats = int(np.clip(SHARE * OLD / max(len(entries), 1), 1, MOST_REPEATS))
+    images, digits = [], []
+    for entry in entries:
+        for number in range(repeats):
+            images.append(_write_again(entry, rng) if number else entry.image)
+            digits.append(_label(entry))
+    return np.array(images, np.uint8).reshape(-1, 28, 28), np.array(digits, np.int64)
+
+
+def _write_again(entry: Feedback, rng: np.random.Generator) -> np.ndarray:
+    if not entry.drawing.strokes:
+        return entry.image  # the training changes it
+    try:
+        return preprocess(Drawing(vary(entry.drawing.strokes, rng)))
+    except EmptyDrawing:
+        return entry.image
+
+
+def _as_seen(entries: Sequence[Feedback]) -> Labelled:
+    images = np.array([entry.image for entry in entries], np.uint8).reshape(-1, 28, 28)
+    return images, np.array([_label(entry) for entry in entries], np.int64)
+
+
+def _rehearsal(settings: Settings, rng: np.random.Generator) -> list[Labelled]:
+    """Drawings of the program, and pen strokes where there are any."""
+    drawn = load_synthetic(SYNTHETIC, 10)
+    parts = [(drawn.x_train, drawn.y_train)]
+    if find_pen_digits(settings):
+        images, digits = load_pen_digits(settings)
+        chosen = rng.permutation(len(images))[:PEN_DIGITS]
+        parts.append((images[chosen], digits[chosen]))
+    return parts
+
+
+def _sample(old: Dataset, rng: np.random.Generator) -> Labelled:
+    chosen = rng.permutation(len(old.x_train))[:OLD]
+    return old.x_train[chosen], old.y_train[chosen]
+
+
+def _measures(
+    old: Dataset, held_out: Sequence[Feedback], on_progress: Callable[[str, float], None]
+) -> dict[str, Labelled]:
+    people = [entry for entry in held_out if entry.true_digit is not None]
+    rng = np.random.default_rng(STRESS_SEED)
+    images, digits = [], np.arange(STRESS) % 10
+    for number, digit in enumerate(digits.tolist()):
+        if number % 100 == 0:
+            on_progress("Drawing what it is measured with", number / STRESS)
+        images.append(enter_image(draw_digit(digit, rng), rng))
+    measures = {
+        f"test images of {old.name}": (old.x_test, old.y_test),
+        "drawings entered in every way": (np.array(images), digits),
+    }
+    return measures | ({FEEDBACK: _as_seen(people)} if people else {})

@@ -1,0 +1,166 @@
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from test_feedback import NOON, image_of, say
+
+from digit_core import learning, runs
+from digit_core.cli import main
+from digit_core.datasets import load_synthetic
+from digit_core.errors import DataUnavailable, ModelUnavailable
+from digit_core.feedback import FeedbackStore
+from digit_core.learning import compare, find_losses, hold_out, leave_out_doubtful, load_lessons, plan_fine_tuning
+from digit_core.model_store import load_default, load_info
+from digit_core.settings import read_settings
+from digit_core.types import Comparison, Drawing
+
+
+def keep(*entries):
+    with closing(FeedbackStore(read_settings().database_url)) as store:
+        store.add_all(list(entries))
+
+
+def drawn(digit, handwriting, **changes):
+    """What a person says of a digit that somebody wrote by hand, a 1 having been read."""
+    ink = np.random.default_rng(digit).integers(0, 256, (28, 28), dtype=np.uint8)
+    return say(digit, 1, drawing=Drawing(tuple(stroke * 200 for stroke in handwriting[digit])), image=ink, **changes)
+
+
+@pytest.fixture
+def plan(monkeypatch):
+    """The settings of a fine-tuning of the CNN on few synthetic digits."""
+    monkeypatch.delenv("DIGIT_LAB_MNIST", raising=False)
+    monkeypatch.delenv("DIGIT_LAB_PEN_DIGITS", raising=False)
+    monkeypatch.setattr(learning, "load_synthetic", lambda *counts: load_synthetic(200, 50))
+    monkeypatch.setattr(learning, "STRESS", 50)
+    settings = read_settings()
+    return plan_fine_tuning(load_info("cnn", settings), settings), settings
+
+
+@given(st.lists(st.sampled_from("abcdefghijklmnop"), max_size=60))
+def test_what_is_held_out_are_whole_sessions_and_nothing_is_lost(sessions):
+    entries = [replace(say(7), session_id=name) for name in sessions]
+    kept, held_out = hold_out(entries)
+    assert {entry.id for entry in kept} | {entry.id for entry in held_out} == {entry.id for entry in entries}
+    assert len(kept) + len(held_out) == len(entries)
+    if len(set(sessions)) >= learning.FEWEST:
+        assert not {entry.session_id for entry in kept} & {entry.session_id for entry in held_out}
+    if len(entries) >= learning.FEWEST:
+        assert held_out
+
+
+def test_about_a_fifth_is_held_out_and_stays_so_when_more_is_said():
+    entries = [replace(say(7), session_id=str(number)) for number in range(500)]
+    before = {entry.id for entry in hold_out(entries[:100])[1]}
+    after = {entry.id for entry in hold_out(entries)[1]}
+    assert before < after and 75 < len(after) < 125
+
+
+def test_labels_in_doubt_are_not_learned_unless_somebody_looked_at_them():
+    sound, blank = say(1, image=image_of(60)), say(1, image=image_of(3))
+    one, other = say(7, image=image_of(70)), say(2, image=image_of(70))
+    reviewed = replace(blank, id=say(1).id, reviewed_at=NOON)
+    left = leave_out_doubtful([sound, blank, one, other, reviewed])
+    assert left == [sound, reviewed]
+
+
+def test_corrections_are_written_again_and_are_few_among_images_of_old(plan, handwriting):
+    config, settings = plan
+    keep(*[drawn(digit, handwriting) for digit in range(2, 7)], say(3, 3, image=image_of(99)), say(None, 4))
+    lessons = load_lessons(config, settings)
+    assert lessons.learned + lessons.confirmed + lessons.held_out == 7 and lessons.held_out > 0
+    images, digits = lessons.dataset.x_train, lessons.dataset.y_train
+    assert images.dtype == np.uint8 and len(images) == len(digits)
+    repeated = lessons.learned * learning.MOST_REPEATS
+    assert len(images) == repeated + lessons.confirmed + 200 + 200
+    assert len(np.unique(images[:repeated], axis=0)) > 0.5 * repeated, "strokes are written anew each time"
+    assert set(lessons.measured) >= {"test images of synthetic", "drawings entered in every way"}
+
+
+def test_drawings_of_no_digit_are_learned_as_such(plan):
+    config, settings = plan
+    keep(say(None, 4), say(7, 7, image=image_of(60)))
+    assert -1 in load_lessons(config, settings).dataset.y_train
+
+
+def test_only_one_visitors_drawings_are_learned_where_one_is_named(plan, handwriting):
+    config, settings = plan
+    keep(drawn(7, handwriting, visitor="Zoë"), drawn(2, handwriting))
+    lessons = load_lessons(replace(config, visitor="Zoë"), settings)
+    assert lessons.learned == 1 and set(lessons.dataset.y_train[: learning.MOST_REPEATS]) == {7}
+
+
+@pytest.mark.parametrize(("visitor", "sentence"), [(None, "Nobody has said yet"), ("Zoë", "Zoë has not said yet")])
+def test_without_feedback_there_is_nothing_to_learn(plan, visitor, sentence):
+    config, settings = plan
+    with pytest.raises(DataUnavailable, match=sentence):
+        load_lessons(replace(config, visitor=visitor), settings)
+
+
+def reader(*digits):
+    return lambda images: np.eye(10, dtype=np.float32)[list(digits)]
+
+
+def test_two_models_are_compared_digit_by_digit():
+    images = np.arange(4 * 784, dtype=np.uint32).astype(np.uint8).reshape(4, 28, 28)
+    (found,), lost = compare(reader(1, 2, 3, 4), reader(1, 7, 3, 9), {"set": (images, np.array([1, 2, 3, 9]))})
+    assert (found.total, found.before, found.after, found.turned_wrong) == (4, 3, 3, 1)
+    assert (found.by_digit[2], found.by_digit[9], found.by_digit[0]) == ((1, 1, 0), (1, 0, 1), (0, 0, 0))
+    assert (lost.y_true.tolist(), lost.y_pred.tolist()) == ([2], [7]) and np.array_equal(lost.images[0], images[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "warned"),
+    [
+        ("test", 990, 988, False),
+        ("test", 990, 987, True),
+        ("test", 900, 950, False),
+        (learning.FEEDBACK, 990, 0, False),
+    ],
+)
+def test_a_model_that_forgets_is_warned_of(name, before, after, warned):
+    comparison = Comparison(name, 1000, before, after, 0, ((0, 0, 0),) * 10)
+    assert bool(find_losses([comparison])) == warned
+
+
+def test_a_base_that_is_missing_is_told_before_the_run_is_made(plan):
+    config, settings = plan
+    with pytest.raises(ModelUnavailable, match="no model 'gone'"):
+        runs.create_run(replace(config, base_model_id="gone"), settings)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras 3.15 under NumPy 2.4
+def test_a_model_learns_by_command_is_compared_with_its_base_and_chosen(plan, handwriting, monkeypatch):
+    _, settings = plan
+    keep(*[drawn(digit, handwriting) for digit in range(10)])
+    done = CliRunner().invoke(main, ["fine-tune", "--base", "cnn", "--id", "taught"])
+    assert done.exit_code == 0, done.output
+    assert "held-out feedback: " in done.stdout and "models default taught" in done.stdout
+    info = load_info("taught", settings)
+    assert (info.parent_id, info.dataset) == ("cnn", "synthetic+feedback")
+    comparisons, counts = runs.load_comparisons("taught", settings)
+    assert [each.total for each in comparisons][:2] == [50, 50] and counts == {
+        "learned": 8,
+        "confirmed": 0,
+        "held_out": 2,
+    }
+    assert runs.load_pictures("taught", "lost", settings) is not None
+    assert CliRunner().invoke(main, ["models", "default", "taught"]).stdout == "taught\n"
+    assert load_default(settings) == "taught"
+    assert CliRunner().invoke(main, ["models", "default", "gone"]).exit_code == 1
+
+
+def test_without_feedback_the_command_says_what_to_do(plan):
+    done = CliRunner().invoke(main, ["fine-tune"])
+    assert done.exit_code == 1 and "Draw some digits" in done.stderr
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"sets": 3}', '{"sets": [{}]}', '{"sets": [], "learned": "x"}'])
+def test_a_damaged_comparison_is_none(plan, keep_run, content):
+    folder = keep_run("cnn-1", "queued", "finished")
+    (folder / runs.COMPARISON).write_text(content)
+    assert runs.load_comparisons("cnn-1", plan[1]) is None
