@@ -73,6 +73,7 @@ NORMALISED, FULL_PRECISION = 1.6, 1.5  # times as long with batch normalisation,
 START_SECONDS = 3.0  # until the first batch is done
 LOAD_SECONDS = 5.0  # TensorFlow's
 SECONDS_TO_MAKE = {"synthetic": 6.0, "pen-digits": 2.0, "drawings": 150.0}  # the images of a data set
+LESSONS = 27_000  # images that a fine-tuning learns from, about
 RUNS_MEASURED = 5
 
 
@@ -85,7 +86,8 @@ def estimate_seconds(config: TrainConfig, pace: float = 1.0) -> float:
     _, multiplications = measure_network(config)
     slower = NORMALISED if config.batch_norm else 1.0
     slower *= FULL_PRECISION if choose_precision() == "float32" else 1.0
-    images = config.epochs * count_images(config.dataset) * (1 - config.validation_fraction)
+    count = LESSONS if config.base_model_id else count_images(config.dataset)
+    images = config.epochs * count * (1 - config.validation_fraction)
     seconds = START_SECONDS + images * (SECONDS_PER_IMAGE + multiplications * SECONDS_PER_MULTIPLICATION * slower)
     return min(pace * seconds, config.time_budget_s or math.inf)
 

@@ -9,17 +9,65 @@ import streamlit as st
 from digit_core import runs
 from digit_core.charts import chart_confusion, chart_training, tabulate_training
 from digit_core.diary import STEPS, read_events
-from digit_core.errors import DigitError
+from digit_core.errors import DigitError, ModelUnavailable
 from digit_core.model_store import load_default, load_evaluation, load_info, model_folder, save_default
 from digit_core.settings import Settings, read_settings
 from digit_core.types import Run, TrainEvent
+from pages._comparison import show_comparison
 from pages._form import fill
-from pages._shared import duration, show_pictures
+from pages._shared import duration, show_pictures, tell, told_errors
 
 BEST_BEFORE = "best before"
 METRICS = ("accuracy", "loss")
+REFRESH = 0.9  # seconds
 LOG_BYTES = 4000  # of a worker's last words
 state = st.session_state
+
+
+def follow_link() -> None:
+    """Go where an action of a run leads, which only a page's own script can."""
+    if page := state.pop("go_to", None):
+        st.switch_page(page)
+
+
+def show_outcome(settings: Settings) -> None:
+    """Tell what came of what was pressed last, and offer to undo a delete."""
+    if problem := state.get("problem"):  # until something else is pressed
+        tell(problem)
+    if note := state.pop("note", None):
+        st.toast(note, icon=":material/check:")
+    if deleted := state.get("deleted_run"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.info(f"{deleted} is deleted.", icon=":material/delete:")
+            st.button("Undo", key="restore", icon=":material/undo:", on_click=_restore, args=[deleted, settings])
+
+
+def watch_run(watched: Run, ghost: str | None, settings: Settings) -> None:
+    """Show a run, anew every second while it is under way; ghost: a run to compare with."""
+
+    @st.fragment(run_every=REFRESH if watched.status in runs.ACTIVE else None)
+    def watch(run_id: str) -> None:
+        if state.pop("acted", False):
+            st.rerun()
+        with told_errors():
+            try:
+                run = runs.load_run(run_id, settings)
+            except ModelUnavailable:  # its folder was taken away
+                state.pop("watched_run", None)
+                state.note = f"{run_id} is not there any more."
+                st.rerun()
+            show_run(run, ghost, settings)
+            if run.status != watched.status:
+                st.rerun()
+
+    watch(watched.run_id)
+
+
+def _restore(run_id: str, settings: Settings) -> None:
+    with told_errors():
+        runs.restore_run(run_id, settings)
+        state.watched_run = run_id
+    state.pop("deleted_run", None)
 
 
 def show_run(run: Run, ghost: str | None, settings: Settings) -> None:
@@ -111,14 +159,17 @@ def _offer_actions(run: Run, settings: Settings) -> None:
         if not runs.is_stopping(run.run_id, settings):
             offer("Stop", "stop", _stop, "What it has learned in whole epochs is kept")
     else:
+        is_lesson = run.config.base_model_id is not None
         if run.status == "finished":
             offer("Draw with it now", "draw", _draw, "Your drawings are read by it", primary=True)
             if load_default(settings) != run.run_id:
-                offer("Use this model", "check_circle", _use, "It reads wherever no other model is named")
+                words = "Accept" if is_lesson else "Use this model"
+                offer(words, "check_circle", _use, "It reads wherever no other model is named")
         else:
             offer("Resume", "play_arrow", _resume, "Go on after its last whole epoch", primary=True)
-        offer("Delete", "delete", _delete, "The run and its model; can be undone")
-    offer("Duplicate", "content_copy", _duplicate, "Take its settings into the form, to change and train again")
+        offer("Discard" if is_lesson else "Delete", "delete", _delete, "The run and its model; can be undone")
+    if not run.config.base_model_id:
+        offer("Duplicate", "content_copy", _duplicate, "Take its settings into the form, to change and train again")
 
 
 def _act(action: Callable[..., None], run: Run, settings: Settings) -> None:
@@ -169,6 +220,8 @@ def _show_result(run: Run, settings: Settings) -> None:
     except DigitError as error:
         st.error(str(error), icon=":material/error:")
         return
+    if info.parent_id:
+        show_comparison(info, settings)
     figures = {
         "Test accuracy": f"{100 * info.test_accuracy:.2f} %",
         "Test loss": f"{info.test_loss:.4f} nats",

@@ -7,22 +7,19 @@ from digit_core import runs
 from digit_core.architectures import check_tensorflow
 from digit_core.charts import chart_runs
 from digit_core.diary import read_events
-from digit_core.errors import ModelUnavailable
 from digit_core.model_store import list_models, model_folder
 from digit_core.presets import measure_pace
 from digit_core.settings import read_settings
 from digit_core.types import Run, TrainConfig
 from pages._form import IMAGES, ask_config
-from pages._run import METRICS, show_run
-from pages._shared import tell, told_errors
+from pages._run import METRICS, follow_link, show_outcome, watch_run
+from pages._shared import told_errors
 
-REFRESH = 0.9  # seconds
 MOST_COMPARED = 8  # runs: as many as there are colours
 
 settings = read_settings()
 state = st.session_state
-if page := state.pop("go_to", None):
-    st.switch_page(page)
+follow_link()
 
 
 def start(config: TrainConfig) -> None:
@@ -35,13 +32,6 @@ def pick() -> None:
     """Watch the run that was chosen in the table."""
     if rows := state[HISTORY]["selection"]["rows"]:
         state.watched_run = history[rows[0]].run_id
-
-
-def restore(run_id: str) -> None:
-    with told_errors():
-        runs.restore_run(run_id, settings)
-        state.watched_run = run_id
-    state.pop("deleted_run", None)
 
 
 def find_ghost(run: Run) -> str | None:
@@ -111,31 +101,9 @@ with right, told_errors():
     watched = next((run for run in history if run.run_id == state.get("watched_run")), None)
     watched = watched or next((run for run in active if run.status == "running"), (active or history or [None])[0])
 
-    @st.fragment(run_every=REFRESH if watched and watched.status in runs.ACTIVE else None)
-    def watch(run_id: str, ghost: str | None) -> None:
-        if state.pop("acted", False):
-            st.rerun()
-        with told_errors():
-            try:
-                run = runs.load_run(run_id, settings)
-            except ModelUnavailable:  # its folder was taken away
-                state.pop("watched_run", None)
-                state.note = f"{run_id} is not there any more."
-                st.rerun()
-            show_run(run, ghost, settings)
-            if watched and run.status != watched.status:
-                st.rerun()
-
-    if problem := state.get("problem"):  # until something else is pressed
-        tell(problem)
-    if note := state.pop("note", None):
-        st.toast(note, icon=":material/check:")
-    if deleted := state.get("deleted_run"):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.info(f"{deleted} is deleted.", icon=":material/delete:")
-            st.button("Undo", key="restore", icon=":material/undo:", on_click=restore, args=[deleted])
+    show_outcome(settings)
     if watched:
-        watch(watched.run_id, find_ghost(watched))
+        watch_run(watched, find_ghost(watched), settings)
     else:
         st.info(
             "Nothing has been trained here yet. Press Train, and watch accuracy rise and loss fall.",

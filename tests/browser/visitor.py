@@ -14,7 +14,12 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request,
 
 PATIENCE = 60_000  # milliseconds: the machine may be busy with a training
 STEP = 0.08  # of the canvas, between two points of a stroke at most
-TITLES = {"/": "Draw a digit", "/train": "Train a network", "/feedback": "What people said"}
+TITLES = {
+    "/": "Draw a digit",
+    "/train": "Train a network",
+    "/feedback": "What people said",
+    "/learn": "Learn from people",
+}
 MODELS = ("cnn", "ann")
 # Where the browser says that it runs on a phone, Streamlit closes the menu after a choice.
 AGENT = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/140.0.0.0 Mobile Safari/537.36"
@@ -85,7 +90,7 @@ class Visitor:
 
     def follow(self, path: str) -> "Visitor":
         """Choose a page from the menu."""
-        name = {"/": "Draw", "/train": "Train", "/feedback": "Feedback"}[path]
+        name = {"/": "Draw", "/train": "Train", "/feedback": "Feedback", "/learn": "Learn"}[path]
         self.menu().get_by_text(name, exact=True).click()
         return self.settle(path)
 

@@ -1,0 +1,113 @@
+"""Teach a model what people said, see it before and after, take it or not, and go back."""
+
+import streamlit as st
+
+from digit_core import runs
+from digit_core.architectures import check_tensorflow
+from digit_core.errors import ModelUnavailable
+from digit_core.feedback import FeedbackStore
+from digit_core.learning import plan_fine_tuning
+from digit_core.model_store import list_models, load_default, load_info, save_default
+from digit_core.presets import estimate_seconds, estimate_start, measure_pace
+from digit_core.selection import Selection
+from digit_core.settings import read_settings
+from digit_core.types import ModelInfo, TrainConfig
+from pages._run import follow_link, show_outcome, watch_run
+from pages._shared import cached_store, duration, told_errors
+
+settings = read_settings()
+state = st.session_state
+follow_link()
+
+
+def start(plan: TrainConfig) -> None:
+    state.pop("problem", None)
+    with told_errors():
+        state.watched_lesson = runs.start_run(plan, settings)
+
+
+def go_back(parent_id: str) -> None:
+    with told_errors():
+        save_default(parent_id, settings)
+        for name in ("first_reader", "readers"):
+            state.pop(name, None)
+        state.note = f"{parent_id} reads again."
+
+
+def ask(store: FeedbackStore, infos: dict[str, ModelInfo]) -> None:
+    """Which model learns, and from whom."""
+    default, ids = load_default(settings), list(infos)
+    if not ids:
+        raise ModelUnavailable("There is no model that could learn. Restore models/ann and models/cnn, or train one.")
+    base = infos[st.selectbox("Model that learns", ids, ids.index(default) if default in ids else 0, key="base_model")]
+    visitors = store.visitors()
+    visitor = None
+    if visitors:
+        visitor = st.selectbox("Whose drawings", visitors, index=None, placeholder="everybody's", key="taught_by")
+    plan = plan_fine_tuning(base, settings, visitor)
+    total = store.count(Selection(visitor=visitor))
+    misread = store.count(Selection(visitor=visitor, verdict="wrong"))
+    if not total:
+        st.info(
+            "There is nothing to learn yet. On the page Draw, say which digit a misread drawing is; or let Collect ask "
+            "for some.",
+            icon=":material/draw:",
+        )
+    else:
+        st.caption(
+            f"{total:,} drawings, {misread:,} of them misread. A fifth is held out, to measure with; the others are "
+            f"mixed with many images of old. It takes about {duration(estimate_seconds(plan, measure_pace(history)))} "
+            f"after {duration(estimate_start(plan))} to start."
+        )
+    can_train = False
+    with told_errors():
+        check_tensorflow()
+        can_train = True
+    st.button(
+        "Learn",
+        type="primary",
+        icon=":material/school:",
+        key="learn",
+        width="stretch",
+        on_click=start,
+        args=[plan],
+        disabled=not (total and can_train),
+    )
+
+
+def offer_way_back(infos: dict[str, ModelInfo]) -> None:
+    """The model that reads now, and the one that it came from."""
+    current = load_info(load_default(settings), settings)
+    if current.parent_id in infos:
+        with st.container(border=True, key="way_back"):
+            st.markdown(f"**{current.model_id}** reads now. It learned from **{current.parent_id}**.")
+            st.button(
+                f"Go back to {current.parent_id}",
+                icon=":material/undo:",
+                key="go_back",
+                on_click=go_back,
+                args=[current.parent_id],
+            )
+
+
+st.title("Learn from people")
+with told_errors():
+    history = runs.list_runs(settings)
+    infos = {info.model_id: info for info in list_models(settings)}
+    lessons = [run for run in history if run.config.base_model_id]
+    left, right = st.columns([1, 2], gap="large")
+    with left, told_errors():
+        ask(cached_store(settings.database_url), infos)
+        offer_way_back(infos)
+    with right, told_errors():
+        show_outcome(settings)
+        watched = next((run for run in lessons if run.run_id == state.get("watched_lesson")), None)
+        watched = watched or next(iter(lessons), None)
+        if watched:
+            watch_run(watched, None, settings)
+        else:
+            st.info(
+                "Press Learn: a model learns what people said, and you see what it reads better and what it forgot "
+                "before it reads for anybody.",
+                icon=":material/school:",
+            )

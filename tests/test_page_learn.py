@@ -1,0 +1,124 @@
+"""The learn page without a browser."""
+
+import json
+from contextlib import closing
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from apptest import press, said
+from test_feedback import image_of, say
+
+from digit_core import runs
+from digit_core.feedback import FeedbackStore
+from digit_core.learning import plan_fine_tuning
+from digit_core.model_store import load_default, load_info, model_folder, to_json
+from digit_core.presets import estimate_seconds
+from digit_core.settings import STARTERS, read_settings
+from digit_core.types import Comparison, Pictures
+
+
+@pytest.fixture
+def learn(app):
+    return app.switch_page("learn.py").run()
+
+
+def keep(*entries):
+    with closing(FeedbackStore(read_settings().database_url)) as store:
+        store.add_all(list(entries))
+
+
+def by_digit(*counts):
+    return (counts, *((0, 0, 0),) * 9)
+
+
+@pytest.fixture
+def taught(keep_run):
+    """A model that learned from the CNN: its run, and how it compares."""
+
+    def make(before: int = 990, after: int = 995):
+        settings = read_settings()
+        folder = keep_run("taught", "queued", "started", "epoch", "finished", message="99.00 % of 1,000 test images")
+        config = plan_fine_tuning(load_info("cnn", settings), settings)
+        (folder / "config.json").write_bytes(to_json(config))
+        for name in ("model.tflite", "model.keras", "evaluation.json"):
+            (folder / name).write_bytes((STARTERS / "cnn" / name).read_bytes())
+        values = json.loads((STARTERS / "cnn" / "metadata.json").read_bytes())
+        values |= {"parent_id": "cnn", "config": asdict(config)}
+        (folder / "metadata.json").write_text(json.dumps(values))
+        sets = [Comparison("test images of mnist", 1000, before, after, 3, by_digit(1000, before, after))]
+        runs.save_comparisons(folder, sets, {"learned": 40, "confirmed": 5, "held_out": 9})
+        runs.save_pictures(folder, "lost", Pictures(np.zeros((1, 28, 28), np.uint8), np.array([7]), np.array([1])))
+        return folder
+
+    return make
+
+
+def test_without_feedback_nothing_can_be_learned(learn):
+    assert "There is nothing to learn yet" in said(learn) and learn.button(key="learn").disabled
+
+
+def test_what_would_be_learned_is_told_and_started(learn, monkeypatch):
+    keep(say(7, 1), say(3, 3, image=image_of(99)), say(2, visitor="Zoë"))
+    plans = []
+    monkeypatch.setattr(runs, "start_run", lambda config, settings: plans.append(config) or "taught")
+    learn.run()
+    assert "3 drawings, 1 of them misread" in said(learn)
+    learn.selectbox(key="base_model").set_value("ann").run()
+    learn.selectbox(key="taught_by").set_value("Zoë").run()
+    assert "1 drawings, 0 of them misread" in said(learn)
+    press(learn, "Learn")
+    assert [(plan.base_model_id, plan.visitor, plan.architecture) for plan in plans] == [("ann", "Zoë", "ann")]
+
+
+def test_what_was_gained_is_shown_accepted_and_undone(learn, taught):
+    taught()
+    learn.run()
+    assert "reads better than cnn, and forgot next to nothing" in said(learn)
+    assert "Learned from 40 corrections and 5 answers that were right; 9 drawings" in said(learn)
+    table = next(frame.value for frame in learn.dataframe if "turned wrong" in frame.value)
+    assert table.iloc[0].tolist() == ["test images of mnist", 1000, 0.99, 0.995, 8, 3]
+    press(learn, "Accept")
+    assert load_default(read_settings()) == "taught"
+    press(learn, "Go back to cnn")
+    assert load_default(read_settings()) == "cnn" and "way_back" not in str(learn.main)
+
+
+def test_what_was_forgotten_is_warned_of(learn, taught):
+    taught(before=990, after=985)
+    assert "It forgot: it reads 0.5 % of the test images of mnist less than cnn" in said(learn.run())
+
+
+def test_what_was_learned_can_be_discarded_and_brought_back(learn, taught):
+    folder = taught()
+    press(learn.run(), "Discard")
+    assert not folder.exists() and "taught is deleted" in said(learn)
+    press(learn, "Undo")
+    assert folder.exists()
+
+
+def test_the_settings_of_a_lesson_are_not_taken_into_the_form_of_a_training(learn, taught):
+    taught()
+    assert "Duplicate" not in [button.label for button in learn.run().button]
+
+
+def test_a_lesson_without_its_comparison_is_shown_without(learn, taught):
+    (taught() / runs.COMPARISON).write_text("damaged")
+    assert "Learned from" not in said(learn.run())
+
+
+def test_without_any_model_the_page_says_so(learn, tmp_path, monkeypatch):
+    monkeypatch.setattr("digit_core.model_store.STARTERS", tmp_path)
+    assert "no model that could learn" in said(learn.run())
+
+
+def test_a_default_model_that_was_taken_away_is_in_nobodys_way(learn, taught):
+    taught()
+    press(learn.run(), "Accept")
+    (model_folder("taught", read_settings()) / "metadata.json").unlink()
+    assert not learn.run().exception
+
+
+def test_the_pace_of_trainings_is_not_taken_from_how_many_images_a_lesson_would_have_in_all(taught):
+    config = runs.load_run(taught().name, read_settings()).config
+    assert estimate_seconds(config) < estimate_seconds(replace(config, base_model_id=None))
