@@ -20,7 +20,7 @@ class Settings:
     """Where things are kept.
 
     models: runs and new models; data: downloads; mnist and pen_digits: local files that are used when given;
-    parallel_runs: trainings at a time.
+    parallel_runs: trainings at a time; keep_unjudged: whether answers that nobody judged are kept too.
     """
 
     models: Path
@@ -29,6 +29,7 @@ class Settings:
     mnist: Path | None
     pen_digits: Path | None
     parallel_runs: int = 1
+    keep_unjudged: bool = False
 
 
 def to_environ(settings: Settings) -> dict[str, str]:
@@ -42,6 +43,7 @@ def to_environ(settings: Settings) -> dict[str, str]:
     return {f"DIGIT_LAB_{name}": str(path.resolve()) if path else "" for name, path in paths.items()} | {
         "DIGIT_LAB_DATABASE_URL": _absolute(settings.database_url),
         "DIGIT_LAB_PARALLEL_RUNS": str(settings.parallel_runs),
+        "DIGIT_LAB_KEEP_UNJUDGED": "1" if settings.keep_unjudged else "",
     }
 
 
@@ -62,6 +64,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         mnist=path("DIGIT_LAB_MNIST"),
         pen_digits=path("DIGIT_LAB_PEN_DIGITS"),
         parallel_runs=_read_number(environ.get("DIGIT_LAB_PARALLEL_RUNS") or "1"),
+        keep_unjudged=_read_switch("DIGIT_LAB_KEEP_UNJUDGED", environ.get("DIGIT_LAB_KEEP_UNJUDGED") or "0"),
     )
 
 
@@ -71,6 +74,12 @@ def _absolute(url: str) -> str:
     if start != SQLITE or file in ("", ":memory:") or file.startswith("file:"):
         return url
     return start + Path(file).resolve().as_posix()
+
+
+def _read_switch(name: str, text: str) -> bool:
+    if text not in ("0", "1"):
+        raise InvalidConfig(f"{name} is {text!r:.40}. Set it to 1, or leave it out.")
+    return text == "1"
 
 
 def _read_number(text: str) -> int:

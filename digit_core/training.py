@@ -43,6 +43,7 @@ BETA_2 = 0.95  # of Adam: trainings are short, and 0.999 would look back 1,000 b
 BATCHES_PER_CALL = {"ann": 8, "cnn": 1}  # pays where a batch takes less than the call around it
 VALIDATION_BATCH = 500  # images
 METRICS = ("loss", "accuracy")
+LEARNED = 0.7  # of what fine-tuning changes in each weight: forgets less than all of it, and reads as well
 
 
 def check_config(config: TrainConfig) -> None:
@@ -112,7 +113,8 @@ def train(
     Emits `batch` events, ten a second at most, and an `epoch` event for each epoch, after which `on_epoch` is given a
     checkpoint; with it a later training goes on from there. `teacher` reads images `(N, 28, 28) uint8`: its
     probabilities `(N, 10)` are half of what is learned (distillation, Hinton et al. 2015). `base` is a Keras model of
-    the same shape, whose weights are begun with (fine-tuning). Ends early, with the network
+    the same shape whose weights are begun with (fine-tuning), and stay a part of those that come out (WiSE-FT, Wortsman
+    et al. 2022). Ends early, with the network
     as it is, when `should_stop` says so, the time budget is used up, or early stopping applies. Raises
     TrainingUnavailable, InvalidConfig, also when the loss grows beyond all numbers, and DataUnavailable when the
     checkpoint is of another data set.
@@ -166,7 +168,11 @@ def train(
         on_epoch(Checkpoint(network, tuple(epochs), dataset.sha256))
         on_event(epochs[-1])  # an epoch that is told is kept
     trained = build_network(config)
-    trained.set_weights(network.get_weights())
+    weights = network.get_weights()
+    if base is not None:
+        pairs = zip(base.get_weights(), weights, strict=True)
+        weights = [(1 - LEARNED) * before + LEARNED * after for before, after in pairs]
+    trained.set_weights(weights)
     return trained
 
 

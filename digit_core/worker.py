@@ -215,7 +215,7 @@ def _train(
             save_checkpoint(checkpoint, folder)
 
         teacher = _load_teacher(taught_by, settings) if taught_by else None
-        start = load_network(base.model_id, settings) if base and not checkpoint else None
+        start = load_network(base.model_id, settings) if base else None
         trained = train(config, dataset, tell, stop.exists, checkpoint, keep, teacher, start)
         if stop.exists():
             return None

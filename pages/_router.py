@@ -21,6 +21,7 @@ st.navigation(
     [
         st.Page("draw.py", title="Draw", icon=":material/draw:", default=True),
         st.Page("train.py", title="Train", icon=":material/model_training:"),
+        st.Page("collect.py", title="Collect", icon=":material/edit_note:"),
         st.Page("feedback.py", title="Feedback", icon=":material/rate_review:"),
         st.Page("learn.py", title="Learn", icon=":material/school:"),
     ],

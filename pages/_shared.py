@@ -14,6 +14,7 @@ from digit_core.classifier import Classifier, load_classifier
 from digit_core.errors import DigitError
 from digit_core.feedback import FeedbackStore
 from digit_core.settings import read_settings
+from digit_core.tables import MAX_VISITOR
 from digit_core.types import Pictures
 
 CANVAS_SIDE = 288  # pixels: fits a phone that is 320 wide
@@ -70,16 +71,35 @@ def show_pictures(pictures: Pictures, y_pred: Sequence[int], key: str) -> None:
         st.html(f'<div style="display: flex; flex-wrap: wrap; gap: 8px">{"".join(tiles)}</div>')
 
 
-def canvas(pen_width: int) -> Any:
+def ask_visitor() -> str | None:
+    """A nickname or class, if somebody wants to give one; it is kept while the tab is open."""
+    name = st.text_input(
+        "Nickname or class (optional)",
+        key="visitor",
+        max_chars=MAX_VISITOR,
+        persist_state="session",
+        help="Feedback can be counted, and learned from, by it.",
+    )
+    return name.strip() or None
+
+
+def canvas(pen_width: int, page: str = "draw") -> Any:
     """Show the canvas and return what it sent: a drawing as Fabric's JSON, unless somebody meddled with it.
 
-    The drawing is kept in the session, so that it outlives a change of page. Undo and clear mount a new canvas: the
-    component's own undo shows only where a mouse can hover.
+    Each page's drawing is kept in the session, so that it outlives a change of page. Undo and clear mount a new canvas:
+    the component's own undo shows only where a mouse can hover.
     """
     state = st.session_state
     state.setdefault("canvas_number", 0)
     state.setdefault("canvas_start", None)
     state.setdefault("drawing", {"objects": []})
+    state.setdefault("drawn_on", page)
+    if state.drawn_on != page:
+        put_away = state.setdefault("put_away", {})
+        put_away[state.drawn_on] = state.drawing["objects"]
+        state.drawn_on = page
+        state.pop("cleared", None)
+        _remount(put_away.pop(page, []))
     key = f"canvas_{state.canvas_number}"
     if state.get("mounted_canvas") == key and key not in state:  # another page was shown since
         _remount(state.drawing["objects"])
@@ -115,6 +135,12 @@ def clear() -> None:
     if drawn := st.session_state.drawing["objects"]:
         st.session_state.cleared = drawn
         _remount([])
+
+
+def empty() -> None:
+    """Empty the canvas for another drawing; the one that was there is not brought back."""
+    st.session_state.pop("cleared", None)
+    _remount([])
 
 
 def _remount(objects: list[Any]) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import cv2
@@ -16,7 +17,7 @@ from digit_core.preprocessing import preprocess
 from digit_core.settings import read_settings
 from digit_core.strokes import strokes_from_canvas
 from digit_core.types import Drawing, Feedback, InputKind, ModelInfo, Prediction
-from pages._shared import cached_classifier, cached_store, canvas, clear, told_errors, undo
+from pages._shared import ask_visitor, cached_classifier, cached_store, canvas, clear, told_errors, undo
 
 NO_DIGIT = "no digit"
 PEN_WIDTH = 20  # canvas pixels
@@ -26,6 +27,8 @@ INVITATIONS: dict[InputKind, str] = {
     "camera": "Write one digit on paper and take a picture of it.",
 }
 WORDS = ((0.99, "almost certain"), (0.9, "very likely"), (0.7, "likely"), (0.5, "unsure"), (0.0, "a guess"))
+
+Answered = tuple[Drawing, InputKind, np.ndarray, list[Prediction]]  # what came in, and what was said of its image
 
 settings = read_settings()
 state = st.session_state
@@ -52,9 +55,10 @@ def read_drawing(mode: InputKind) -> Drawing | None:
             help = "Take back the last stroke, or what was cleared"
             st.button("Undo", icon=":material/undo:", on_click=undo, help=help)
             st.button("Clear", icon=":material/delete:", on_click=clear, help="Empty the canvas")
-            with st.popover("Pen", icon=":material/edit:"):
+            with st.popover("Pen", icon=":material/edit:", help="The pen, and who holds it"):
                 st.slider("Pen width (pixels)", 6, 40, PEN_WIDTH, key="pen_width", persist_state="session")
                 st.caption("A matter of taste: the answer does not depend on it.")
+                ask_visitor()
         strokes = strokes_from_canvas(drawn)
         return Drawing(strokes) if strokes else None
     if mode == "upload":
@@ -99,25 +103,52 @@ def hide(fingerprint: str) -> None:
     state.asked, state.hidden = None, fingerprint
 
 
-def log(drawing: Drawing, mode: InputKind, image: np.ndarray, predictions: list[Prediction], digit: int | None) -> None:
+def log(answered: Answered, digit: int | None) -> None:
     """Keep what the person said of the drawing on the screen."""
+    fingerprint = fingerprint_of(answered[0])
+    feedback_id = state.feedback_ids.get(fingerprint)
+    if feedback_id and fingerprint not in state.said:
+        feedback = to_feedback(feedback_id, answered, digit)
+        with told_errors():
+            cached_store(settings.database_url).add(feedback)
+            state.said[fingerprint] = feedback
+
+
+def to_feedback(feedback_id: str, answered: Answered, digit: int | None) -> Feedback:
+    drawing, mode, image, predictions = answered
     answers = tuple(
         {
             "model_id": prediction.model_id,
-            "sha256": hashes[prediction.model_id],
+            "sha256": hashes.get(prediction.model_id, ""),
             "digit": prediction.digit,
             "confidence": prediction.confidence,
         }
         for prediction in predictions
     )
-    fingerprint = fingerprint_of(drawing)
-    feedback_id = state.feedback_ids.get(fingerprint)
-    if feedback_id and fingerprint not in state.said:
-        now = datetime.now(UTC)
-        feedback = Feedback(feedback_id, now, state.session_id, drawing, mode, image, answers, digit)
+    visitor = state.get("visitor", "").strip() or None
+    now = datetime.now(UTC)
+    return Feedback(feedback_id, now, state.session_id, drawing, mode, image, answers, digit, visitor)
+
+
+def keep_unjudged(drawing: Drawing | None) -> None:
+    """Keep the answer that was shown last, if nobody judged it and another drawing has taken its place."""
+    if not (shown := state.get("shown")):
+        return
+    before, fingerprint = shown[0], fingerprint_of(shown[0])
+    if drawing is not None and (_goes_on(before, drawing) or fingerprint == fingerprint_of(drawing)):
+        return
+    if fingerprint not in state.said:
         with told_errors():
-            cached_store(settings.database_url).add(feedback)
-            state.said[fingerprint] = feedback
+            feedback = to_feedback(state.feedback_ids[fingerprint], shown, None)
+            cached_store(settings.database_url).add(replace(feedback, judged=False))
+    state.shown = None
+
+
+def _goes_on(before: Drawing, drawing: Drawing) -> bool:
+    """Whether a drawing is another one with strokes added."""
+    pairs = zip(before.strokes, drawing.strokes, strict=False)
+    more = len(drawing.strokes) > len(before.strokes) > 0
+    return more and all(np.array_equal(one, other) for one, other in pairs)
 
 
 def take_back(fingerprint: str) -> None:
@@ -127,9 +158,9 @@ def take_back(fingerprint: str) -> None:
             del state.said[fingerprint], state.feedback_ids[fingerprint]
 
 
-def ask_verdict(drawing: Drawing, mode: InputKind, image: np.ndarray, predictions: list[Prediction]) -> None:
+def ask_verdict(answered: Answered) -> None:
     """Right, or which digit it was: one tap, which can be taken back."""
-    fingerprint = fingerprint_of(drawing)
+    fingerprint, predictions = fingerprint_of(answered[0]), answered[3]
     if said := state.said.get(fingerprint):
         read = said.answers[0]["digit"]
         meant = NO_DIGIT if said.true_digit is None else said.true_digit
@@ -141,14 +172,13 @@ def ask_verdict(drawing: Drawing, mode: InputKind, image: np.ndarray, prediction
     state.feedback_ids.setdefault(fingerprint, str(uuid.uuid4()))
     leading = predictions[0].digit
     with st.container(key="verdict"):
-        given = (drawing, mode, image, predictions)
-        st.button(f"Right, it is a {leading}", icon=":material/thumb_up:", on_click=log, args=(*given, leading))
+        st.button(f"Right, it is a {leading}", icon=":material/thumb_up:", on_click=log, args=(answered, leading))
         with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key="corrections"):
             st.markdown("Wrong? It is")
             for digit in range(10):
                 if digit != leading:
-                    st.button(str(digit), key=f"correct_{digit}", on_click=log, args=(*given, digit))
-            st.button(NO_DIGIT, key="correct_none", on_click=log, args=(*given, None))
+                    st.button(str(digit), key=f"correct_{digit}", on_click=log, args=(answered, digit))
+            st.button(NO_DIGIT, key="correct_none", on_click=log, args=(answered, None))
 
 
 st.title("Draw a digit")
@@ -170,6 +200,8 @@ with left:
     live = st.toggle("Read as I draw", value=True, key="live", persist_state="session")
     infos = {info.model_id: info for info in list_models(settings)}
     hashes = {model_id: info.sha256["model.tflite"] for model_id, info in infos.items()}
+    if settings.keep_unjudged:
+        keep_unjudged(drawing)
     proposed = propose_readers(infos)
     if len(infos) > len(STARTER_IDS):
         st.multiselect(
@@ -209,6 +241,8 @@ with right, told_errors():
         st.altair_chart(
             chart_probabilities(predictions), alt="Probability of each digit, by model", key="probabilities"
         )
-        ask_verdict(drawing, mode, image, predictions)
+        answered = (drawing, mode, image, predictions)
+        ask_verdict(answered)
+        state.shown = answered
         help = "Takes the answer away, not the drawing"
         st.button("Clear answer", icon=":material/visibility_off:", help=help, on_click=hide, args=[fingerprint])

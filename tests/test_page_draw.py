@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,11 @@ from apptest import (
 )
 
 from digit_core import model_store
+from digit_core.feedback import FeedbackStore
+from digit_core.selection import Selection
 from digit_core.settings import ROOT, read_settings
 from digit_core.strokes import sketch
+from digit_core.types import Feedback
 
 
 def test_an_empty_canvas_invites_and_shows_no_answer(app):
@@ -269,3 +273,44 @@ def test_what_was_said_can_be_taken_back_and_said_anew(app, handwriting):
 def test_what_was_said_is_remembered_when_the_page_is_shown_again(app, handwriting):
     press(draw(app, handwriting[7]), "Right").switch_page("train.py").run().switch_page("draw.py").run()
     assert "Logged" in said(app)
+
+
+def test_a_nickname_goes_with_what_is_said(app, handwriting):
+    app.text_input(key="visitor").set_value("Zoë").run()
+    press(draw(app, handwriting[7]), "Right")
+    assert stats().by_visitor == {"Zoë": (1, 1)}
+
+
+@pytest.fixture
+def study(monkeypatch):
+    monkeypatch.setenv("DIGIT_LAB_KEEP_UNJUDGED", "1")
+
+
+def unjudged() -> list[Feedback]:
+    with closing(FeedbackStore(read_settings().database_url)) as store:
+        return store.list(which=Selection(verdict="unjudged"))
+
+
+def test_an_answer_that_nobody_judged_is_not_kept(app, handwriting):
+    draw(draw(app, handwriting[7]), handwriting[4])
+    assert unjudged() == []
+
+
+def test_in_a_study_the_last_answer_to_each_drawing_is_kept_unjudged(study, app, handwriting):
+    draw(draw(app, handwriting[4][:1]), handwriting[4])
+    assert unjudged() == [], "the drawing went on"
+    draw(app, handwriting[7])
+    (entry,) = unjudged()
+    assert [answer["digit"] for answer in entry.answers] == [4, 4] and entry.true_digit is None
+    press(app, "Clear")
+    assert len(unjudged()) == 2 and stats().total == 0
+
+
+def test_in_a_study_what_was_judged_is_kept_once(study, app, handwriting):
+    press(press(draw(app, handwriting[7]), "Right"), "Clear")
+    assert unjudged() == [] and stats().total == 1
+
+
+def test_a_study_setting_that_is_none_is_told(monkeypatch):
+    monkeypatch.setenv("DIGIT_LAB_KEEP_UNJUDGED", "perhaps")
+    assert "DIGIT_LAB_KEEP_UNJUDGED is 'perhaps'. Set it to 1" in said(open_app())

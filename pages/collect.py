@@ -1,0 +1,99 @@
+"""Gather drawings with their labels: the page asks for a digit, somebody draws it, no model answers."""
+
+import random
+import uuid
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from digit_core.errors import EmptyDrawing
+from digit_core.preprocessing import preprocess
+from digit_core.settings import read_settings
+from digit_core.strokes import strokes_from_canvas
+from digit_core.types import Drawing, Feedback
+from pages._run import follow_link
+from pages._shared import ask_visitor, cached_store, canvas, clear, empty, told_errors, undo
+
+PEN_WIDTH = 20  # canvas pixels
+EACH = 5  # drawings of each digit that are asked for, unless somebody wants another number
+
+settings = read_settings()
+state = st.session_state
+state.setdefault("session_id", uuid.uuid4().hex)
+state.setdefault("collected", [])  # what was kept in this round
+follow_link()
+
+
+def begin() -> None:
+    """Ask for each digit as often as is wanted, in an order that nobody foresees."""
+    wanted = list(range(10)) * state.get("each", EACH)
+    random.shuffle(wanted)
+    state.wanted, state.collected, state.asked_id = wanted, [], str(uuid.uuid4())
+
+
+def keep(feedback_id: str, digit: int, visitor: str | None) -> None:
+    """Keep the drawing as the digit that was asked for, and ask for the next one; a second press is the same entry."""
+    with told_errors():
+        if feedback_id != state.asked_id:
+            return
+        strokes = strokes_from_canvas(state.drawing)
+        if not strokes:
+            raise EmptyDrawing(f"There is nothing yet. Draw a {digit} first.")
+        drawing = Drawing(strokes)
+        now, image = datetime.now(UTC), preprocess(drawing)
+        entry = Feedback(feedback_id, now, state.session_id, drawing, "canvas", image, (), digit, visitor)
+        cached_store(settings.database_url).add(entry)
+        state.collected.append(entry)
+        state.wanted.pop(0)
+        state.asked_id = str(uuid.uuid4())
+        empty()
+
+
+def skip() -> None:
+    """Ask for another digit, and for this one at the end."""
+    state.wanted.append(state.wanted.pop(0))
+
+
+def take_back() -> None:
+    """Take the last drawing out again, and ask for it anew."""
+    with told_errors():
+        last = state.collected[-1]
+        cached_store(settings.database_url).delete(last.id)
+        state.collected.pop()
+        state.wanted.insert(0, last.true_digit)
+
+
+def learn(visitor: str | None) -> None:
+    state.taught_by = visitor
+    state.go_to = "learn.py"
+
+
+if "wanted" not in state:
+    begin()
+st.title("Collect drawings")
+st.caption("Draw what is asked for, as you write it. No model looks at it: so a model can be measured, and learn.")
+left, right = st.columns([2, 3], gap="medium")
+done, total = len(state.collected), len(state.collected) + len(state.wanted)
+with right:
+    visitor = ask_visitor()
+    st.number_input("Of each digit", 1, 50, EACH, key="each", on_change=begin, persist_state="session", width=160)
+    st.progress(done / total, f"{done} of {total} drawings")
+    if done:
+        st.button("Take the last one back", icon=":material/undo:", key="take_back", on_click=take_back)
+        whose = "my handwriting" if visitor else "these drawings"
+        help = "A model learns them, and you see how it read others of yours before and after"
+        st.button(f"Learn {whose}", icon=":material/school:", key="to_learn", on_click=learn, args=[visitor], help=help)
+with left, told_errors():
+    if not state.wanted:
+        st.success(f"Done: {done} drawings are kept. Thank you!", icon=":material/check:")
+        st.button("Draw another round", icon=":material/refresh:", key="again", on_click=begin)
+    else:
+        digit = state.wanted[0]
+        st.header(f"Draw a {digit}", anchor=False)
+        canvas(PEN_WIDTH, "collect")
+        with st.container(horizontal=True, key="canvas_tools"):
+            asked = [state.asked_id, digit, visitor]
+            st.button("Keep", type="primary", icon=":material/check:", key="keep", on_click=keep, args=asked)
+            st.button("Undo", icon=":material/undo:", on_click=undo, help="Take back the last stroke")
+            st.button("Clear", icon=":material/delete:", on_click=clear, help="Empty the canvas")
+            st.button("Skip", icon=":material/skip_next:", on_click=skip, help="Another digit first")
