@@ -26,7 +26,7 @@ from digit_core.types import Comparison, Dataset, Drawing, Feedback, ModelInfo, 
 
 OLD = 20_000  # images that the base is rehearsed on
 SHARE = 0.04  # of the rehearsed images: so many images the lessons make up
-MOST_REPEATS = 20  # of one lesson
+MOST_REPEATS = 100  # of one lesson: so often a single one must be seen to be read rightly
 CONFIRMED = 2_000  # entries that were read rightly, at most
 SYNTHETIC, PEN_DIGITS = 2_000, 3_000  # drawings among what is rehearsed
 HELD_OUT = 0.2  # of the drawing sessions

@@ -65,7 +65,10 @@ def load_default(settings: Settings) -> str:
 
 def save_default(model_id: str, settings: Settings) -> None:
     """Let a model read where none is named. Raises ModelUnavailable, StorageFailed."""
-    write_file(settings.models / DEFAULT, to_json({"model_id": load_info(model_id, settings).model_id}))
+    content = to_json({"model_id": load_info(model_id, settings).model_id})
+    with storing(settings.models):
+        settings.models.mkdir(parents=True, exist_ok=True)
+    write_file(settings.models / DEFAULT, content)
 
 
 def model_folder(model_id: str, settings: Settings) -> Path:

@@ -256,3 +256,9 @@ def test_mnist_sent_through_preprocessing_loses_at_most_a_tenth_of_a_point(model
         for images in (mnist.x_test, through)
     )
     assert before - after < 0.00101
+
+
+def test_a_default_is_chosen_where_nothing_was_stored_before(tmp_path):
+    settings = dataclasses.replace(read_settings(), models=tmp_path / "new" / "models")
+    model_store.save_default("ann", settings)
+    assert model_store.load_default(settings) == "ann"

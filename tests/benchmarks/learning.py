@@ -34,7 +34,7 @@ from tests.benchmarks.recognition import MEASURING, Strokes, read_writers
 
 PEOPLE = range(1, 25)  # writers whose misreads are fed back
 MISREADS, EACH = 100, 5  # fed back in all; drawings of each digit that a writer teaches
-EPOCHS = 2  # of learning from corrections alone
+EPOCHS, REPEATS = 2, 20  # of learning from corrections alone
 
 
 def main() -> None:
@@ -107,8 +107,8 @@ class Learner:
         config = dataclasses.replace(
             learning.plan_fine_tuning(info, self.settings), base_model_id=None, epochs=EPOCHS, validation_fraction=0.05
         )
-        images = np.array([entry.image for entry in entries] * learning.MOST_REPEATS)
-        digits = np.array([entry.true_digit for entry in entries] * learning.MOST_REPEATS)
+        images = np.array([entry.image for entry in entries] * REPEATS)
+        digits = np.array([entry.true_digit for entry in entries] * REPEATS)
         dataset = make_dataset("alone", images, digits, self.mnist.x_test, self.mnist.y_test)
         base = load_network(self.base_id, self.settings)
         network = train(config, dataset, lambda event: None, lambda: False, base=base)
