@@ -75,7 +75,7 @@ def ask_visitor() -> str | None:
     """A nickname or class, if somebody wants to give one; it is kept while the tab is open."""
     name = st.text_input(
         "Nickname or class (optional)",
-        key="visitor",
+        key="nickname",
         max_chars=MAX_VISITOR,
         persist_state="session",
         help="Feedback can be counted, and learned from, by it.",

@@ -125,7 +125,7 @@ def to_feedback(feedback_id: str, answered: Answered, digit: int | None) -> Feed
         }
         for prediction in predictions
     )
-    visitor = state.get("visitor", "").strip() or None
+    visitor = state.get("nickname", "").strip() or None
     now = datetime.now(UTC)
     return Feedback(feedback_id, now, state.session_id, drawing, mode, image, answers, digit, visitor)
 

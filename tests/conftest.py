@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from apptest import open_app
@@ -18,6 +19,8 @@ from digit_core.model_store import to_json, write_file
 from digit_core.settings import Settings, read_settings
 from digit_core.types import Dataset, EventKind, TrainConfig, TrainEvent
 
+hypothesis.settings.register_profile("patient", deadline=None)  # a machine may be busy
+hypothesis.settings.load_profile("patient")
 KEPT = ("DIGIT_LAB_MNIST", "DIGIT_LAB_PEN_DIGITS")  # data sets that are only read
 HANDWRITING = {  # written by hand, in per cent of a square, y down
     0: [[(50, 5), (22, 18), (12, 50), (24, 84), (50, 95), (78, 82), (88, 50), (78, 18), (48, 5)]],

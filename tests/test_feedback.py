@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
+from entries import NOON, PICTURE, STROKES, image_of, say
 from sqlalchemy import Engine, event
 
 from digit_core import database as database_module
@@ -26,28 +27,6 @@ from digit_core.types import Drawing, Feedback
 
 ROOT = Path(__file__).resolve().parent.parent
 MISREAD = Selection(verdict="wrong")
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-STROKES = (np.array([[0.1, 1 / 3], [-0.0, 1e-300]]), np.array([[np.pi, 280.0]]))
-PICTURE = np.random.default_rng(0).integers(0, 256, (31, 47), dtype=np.uint8)
-
-
-def say(true_digit: int | None, *read_as: int, minute: int = 0, **changes: Any) -> Feedback:
-    """A person's word on a drawing that `ann`, then `cnn`, read as these digits."""
-    answers = tuple(
-        {"model_id": model_id, "sha256": "ab" * 32, "digit": digit, "confidence": 0.1 + 0.2}
-        for model_id, digit in zip(("ann", "cnn"), read_as, strict=False)
-    )
-    entry = Feedback(
-        id=str(uuid4()),
-        created_at=NOON + timedelta(minutes=minute),
-        session_id="session",
-        drawing=Drawing(strokes=STROKES),
-        input_kind="canvas",
-        image=np.arange(784, dtype=np.uint16).astype(np.uint8).reshape(28, 28),
-        answers=answers,
-        true_digit=true_digit,
-    )
-    return replace(entry, **changes)
 
 
 def address(file: Path, query: str = "") -> str:
@@ -322,12 +301,6 @@ def doubted(true_digit: int | None, *read: tuple[int, float], **changes: Any) ->
     return say(true_digit, answers=answers, **changes)
 
 
-def image_of(ink: int) -> np.ndarray:
-    image = np.zeros(784, np.uint8)
-    image[:ink] = 255
-    return image.reshape(28, 28)
-
-
 def test_labels_that_all_models_surely_contradict_are_doubtful(store):
     wanted = doubted(7, (1, 0.95), (1, 0.99))
     others = [
@@ -397,7 +370,8 @@ def test_entries_survive_a_new_opening_in_a_new_folder(tmp_path):
 
 def test_what_add_returned_from_survives_the_kill_of_its_process(url):
     program = f"""
-from test_feedback import FeedbackStore, say
+from entries import say
+from digit_core.feedback import FeedbackStore
 store = FeedbackStore({url!r})
 while True:
     store.add(entry := say(7, 1, 7))
@@ -416,7 +390,8 @@ while True:
 @pytest.mark.slow
 def test_sixteen_processes_write_a_thousand_entries_each_at_once(url):
     program = f"""
-from test_feedback import FeedbackStore, say
+from entries import say
+from digit_core.feedback import FeedbackStore
 store = FeedbackStore({url!r})
 for _ in range(1000):
     store.add(say(7, 1, 7))

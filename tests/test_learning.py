@@ -4,9 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from entries import NOON, image_of, say
 from hypothesis import given
 from hypothesis import strategies as st
-from test_feedback import NOON, image_of, say
 
 from digit_core import learning, runs
 from digit_core.cli import main

@@ -27,7 +27,7 @@ def kept():
 
 def test_what_is_drawn_is_kept_as_what_was_asked_for_and_no_model_reads_it(collect, handwriting):
     digit = asked(collect)
-    collect.text_input(key="visitor").set_value(" Zoë ").run()
+    collect.text_input(key="nickname").set_value(" Zoë ").run()
     press(draw(collect, handwriting[digit]), "Keep")
     (entry,) = kept()
     assert (entry.true_digit, entry.answers, entry.visitor, entry.input_kind) == (digit, (), "Zoë", "canvas")
@@ -74,7 +74,7 @@ def test_each_page_keeps_its_own_drawing(app, handwriting):
 
 
 def test_who_has_drawn_is_who_is_learned_from(collect, handwriting):
-    collect.text_input(key="visitor").set_value("Zoë").run()
+    collect.text_input(key="nickname").set_value("Zoë").run()
     press(draw(collect, handwriting[asked(collect)]), "Keep")
     press(collect, "Learn my handwriting")
     assert collect.title[0].value == "Learn from people" and collect.selectbox(key="taught_by").value == "Zoë"
@@ -88,6 +88,6 @@ def test_without_its_database_the_drawing_stays(private, app, handwriting):
 
 
 def test_a_name_that_cannot_be_stored_is_told_and_the_drawing_stays(collect, handwriting):
-    collect.text_input(key="visitor").set_value("a\0b").run()
+    collect.text_input(key="nickname").set_value("a\0b").run()
     press(draw(collect, handwriting[asked(collect)]), "Keep")
     assert "cannot be stored" in said(collect) and strokes_left(collect) > 0

@@ -276,7 +276,7 @@ def test_what_was_said_is_remembered_when_the_page_is_shown_again(app, handwriti
 
 
 def test_a_nickname_goes_with_what_is_said(app, handwriting):
-    app.text_input(key="visitor").set_value("Zoë").run()
+    app.text_input(key="nickname").set_value("Zoë").run()
     press(draw(app, handwriting[7]), "Right")
     assert stats().by_visitor == {"Zoë": (1, 1)}
 

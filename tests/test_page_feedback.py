@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from apptest import draw, press, said, see, stats, strokes_left, totals
+from entries import NOON, PICTURE, image_of, say
 from streamlit.testing.v1 import AppTest
-from test_feedback import NOON, PICTURE, image_of, say
 
 from digit_core.feedback import FeedbackStore
 from digit_core.selection import Selection

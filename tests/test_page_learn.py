@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from apptest import press, said
-from test_feedback import image_of, say
+from entries import image_of, say
 
 from digit_core import runs
 from digit_core.feedback import FeedbackStore

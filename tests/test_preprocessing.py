@@ -483,7 +483,7 @@ def test_no_ink_cannot_be_fitted():
 # Whatever comes
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16")), st.data())
 def test_any_picture_gives_an_image_or_a_digit_error(mode, data):
     width, height = data.draw(st.tuples(*[st.integers(1, 64)] * 2))
@@ -503,7 +503,7 @@ def test_any_picture_gives_an_image_or_a_digit_error(mode, data):
         assert image.max() > 100
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1), st.integers(1, 5))
 def test_any_grey_levels_give_an_image_or_a_digit_error(height, width, seed, levels):
     palette = np.random.default_rng(seed).integers(0, 256, levels).astype(np.uint8)

@@ -116,7 +116,7 @@ def test_a_sheet_without_a_drawing_is_as_it_was():
     assert find_ink(picture_from_array(on_table(blank, rng)).image).shape == (360, 480)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(arrays(np.uint8, st.tuples(st.integers(3, 12), st.integers(3, 12)), elements=st.sampled_from([0, 255])))
 def test_of_any_pattern_a_piece_can_be_cut_out(pattern):
     mask = cv2.resize(pattern, None, fx=20, fy=20, interpolation=cv2.INTER_NEAREST)
