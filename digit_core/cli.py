@@ -282,12 +282,16 @@ def models_list(settings: Settings, /, as_json: bool) -> None:
 
 @models.command("default")
 @click.argument("model_id", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def models_default(settings: Settings, /, model_id: str | None) -> None:
+def models_default(settings: Settings, /, model_id: str | None, as_json: bool) -> None:
     """Say which model reads where none is named, or choose it. Example: models default cnn"""
     if model_id is not None:
         save_default(model_id, settings)
-    click.echo(load_default(settings))
+    if as_json:
+        echo_json({"model": load_default(settings)})
+    else:
+        click.echo(load_default(settings))
 
 
 @main.group()

@@ -1,5 +1,6 @@
 """The command line's `feedback`: what people said, listed, counted, taken out and brought in."""
 
+import dataclasses
 import json
 import sys
 import tempfile
@@ -30,7 +31,7 @@ def selection_options(command: Callable[..., None]) -> Callable[..., None]:
 
     def choose(*arguments: Any, digits: tuple[str, ...], **values: Any) -> None:
         named = tuple(None if digit == NO_DIGIT else int(digit) for digit in digits)
-        names = ("model_id", "verdict", "visitor", "since", "until", "doubt")
+        names = ("model_id", "verdict", "visitor", "since", "until", "doubt", "deleted")
         chosen = {name: values.pop(name) for name in names}
         for name in ("since", "until"):
             chosen[name] = chosen[name] and chosen[name].replace(tzinfo=UTC)
@@ -38,6 +39,7 @@ def selection_options(command: Callable[..., None]) -> Callable[..., None]:
 
     every: Callable[..., None] = update_wrapper(choose, command)
     for option in (
+        click.option("--deleted", is_flag=True, help="Those that were deleted, instead of the others."),
         click.option("--doubt", type=click.Choice(get_args(Doubt)), help="Labels that are likely wrong."),
         click.option("--until", type=click.DateTime(), help="Before this moment, in UTC."),
         click.option("--since", type=click.DateTime(), help="From this moment on, in UTC."),
@@ -95,6 +97,8 @@ def feedback_list(settings: Settings, /, limit: int, offset: int, which: Selecti
 @click.pass_obj
 def feedback_stats(settings: Settings, /, which: Selection, as_json: bool) -> None:
     """Say how often the models were right. Example: feedback stats --model cnn"""
+    if which.verdict in ("collected", "unjudged"):
+        raise click.UsageError("Only answers that were judged are counted. Choose --verdict right or wrong.")
     with opened(settings) as store:
         stats = store.stats(which)
     if as_json:
@@ -111,12 +115,14 @@ def feedback_stats(settings: Settings, /, which: Selection, as_json: bool) -> No
 
 @feedback.command("export")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @selection_options
 @click.pass_obj
-def feedback_export(settings: Settings, /, file: Path, which: Selection) -> None:
-    """Write entries to FILE: .jsonl.gz holds all that is known; .csv, .npz and .zip (of PNGs) a part.
+def feedback_export(settings: Settings, /, file: Path, which: Selection, as_json: bool) -> None:
+    """Write entries to FILE: .jsonl.gz holds all that is known of each; .csv, .npz and .zip (of PNGs) a part.
 
-    Example: feedback export mine.jsonl.gz
+    What was deleted, and what nobody judged, is written only when it is asked for. Example: feedback export
+    mine.jsonl.gz
     """
     form = next((form for form in FORMATS if file.name.endswith(f".{form}")), None)
     if form is None:
@@ -127,19 +133,26 @@ def feedback_export(settings: Settings, /, file: Path, which: Selection) -> None
         with partial.open("wb") as content, click.progressbar(length=100, label="Writing", file=sys.stderr) as bar:
             count = export_feedback(store, content, form, which, lambda share: bar.update(int(100 * share) - bar.pos))
         partial.replace(target)
-    click.echo(f"{count:,} entries in {file}")
+    if as_json:
+        echo_json({"file": str(file), "entries": count})
+    else:
+        click.echo(f"{count:,} entries in {file}")
 
 
 @feedback.command("import")
 @click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def feedback_import(settings: Settings, /, path: Path) -> None:
+def feedback_import(settings: Settings, /, path: Path, as_json: bool) -> None:
     """Add an exported file, a folder 0/ ... 9/ of pictures or a .zip of it, an .npz or a strokes file.
 
     What is known already counts once. Example: feedback import drawings/
     """
     with opened(settings) as store:
         done = import_feedback(store, path, lambda count: click.echo(f"{count:,} read", err=True))
+    if as_json:
+        echo_json(dataclasses.asdict(done))
+        return
     for reason in done.reasons:
         click.echo(reason, err=True)
     known = f", {done.known:,} known already" if done.known else ""
@@ -161,6 +174,7 @@ def _summary(entry: Feedback) -> dict[str, Any]:
         "id": entry.id,
         "created_at": entry.created_at.isoformat(),
         "label": entry.true_digit,
+        "judged": entry.judged,
         "answers": list(entry.answers),
         "input_kind": entry.input_kind,
         "visitor": entry.visitor,
@@ -170,6 +184,7 @@ def _summary(entry: Feedback) -> dict[str, Any]:
 
 def _line(entry: Feedback) -> str:
     label = NO_DIGIT if entry.true_digit is None else entry.true_digit
+    label = label if entry.judged else "unjudged"
     read = ", ".join(f"{each['model_id']} {each['digit']} ({each['confidence']:.0%})" for each in entry.answers)
     who = f"  {entry.visitor}" if entry.visitor else ""
     return f"{entry.created_at:%Y-%m-%d %H:%M}  {entry.id}  {label}  {read or 'collected'}{who}"

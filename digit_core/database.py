@@ -136,10 +136,10 @@ def _make_engine(url: str) -> sa.Engine:
     try:
         address = sa.make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url))
         on_sqlite = address.get_backend_name() == "sqlite"
-        waiting = {"timeout" if on_sqlite else "connect_timeout": TIMEOUT}
+        options = {"timeout": TIMEOUT} if on_sqlite else {"connect_timeout": TIMEOUT, "options": "-c timezone=utc"}
         # A file that is taken away must not be written on by a connection that still holds it.
         pooling = {"poolclass": sa.NullPool} if on_sqlite else {}
-        engine = sa.create_engine(address, connect_args=waiting, pool_pre_ping=True, **pooling)
+        engine = sa.create_engine(address, connect_args=options, pool_pre_ping=True, **pooling)
         if on_sqlite and not (address.database or "").startswith("file:"):
             Path(address.database or "").parent.mkdir(parents=True, exist_ok=True)
     except (exc.ArgumentError, ImportError, ValueError) as error:  # not quoted: it may hold a part of the password

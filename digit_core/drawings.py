@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import lzma
+import math
 import re
 import tokenize
 import zipfile
@@ -20,6 +21,7 @@ from digit_core.strokes import read_strokes
 from digit_core.types import Drawing
 
 ARRAYS_BYTES = 2**31  # of a .npz file, unpacked
+BLANK_LINES = 10_000  # of a file, which would take long and hold nothing
 ZIP_PICTURES = 100_000
 LINE_BYTES = 2**24  # of a strokes file: a million points, so that they can be refused by name
 _LABELLED = re.compile(r"(^|/)[0-9]/(?!\.)[^/]+$")  # a file in a folder of a digit, not a hidden one
@@ -106,13 +108,18 @@ def _read_lines(
             yield label, _or_error(read_drawing, entry)
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a `.jsonl` or `.jsonl.gz` file with the numbers of their lines. Raises DataUnavailable."""
+def read_lines(path: Path, most: float = math.inf) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a `.jsonl` or `.jsonl.gz` file with the numbers of their lines.
+
+    most: bytes that all lines may have, unpacked. Raises DataUnavailable beyond, and when the file is damaged.
+    """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            number = 0
+            number = read = blank = 0
             while line := file.readline(LINE_BYTES):
-                number += 1
+                number, read, blank = number + 1, read + len(line), blank + line.isspace()
+                if read > most or blank > BLANK_LINES:
+                    raise DataUnavailable(f"{path} is too large, or mostly blank. Split it, or leave blank lines out.")
                 if not line.isspace():
                     yield number, _read_entry(line, f"{path}, line {number:,}")
     except (OSError, EOFError, zlib.error) as error:

@@ -63,6 +63,12 @@ class FeedbackStore:
         Raises what `add` raises.
         """
         rows = {entry["id"]: (entry, answers) for entry, answers in map(to_rows, feedback)}
+        try:
+            return self._add_new(rows)
+        except exc.IntegrityError:  # somebody else has just added some of them
+            return self._add_new(rows)
+
+    def _add_new(self, rows: dict[str, tuple[dict[str, Any], builtins.list[dict[str, Any]]]]) -> int:
         with self._database.writing() as connection:
             known = set(connection.scalars(sa.select(FEEDBACK.c.id).where(FEEDBACK.c.id.in_(rows))))
             new = [pair for key, pair in rows.items() if key not in known]
@@ -123,7 +129,7 @@ class FeedbackStore:
 
     def images(self) -> tuple[np.ndarray, np.ndarray]:
         """Every drawing that is a digit: images `(N, 28, 28) uint8` as the models saw them, digits `(N,) int64`."""
-        labelled = FEEDBACK.c.deleted_at.is_(None), FEEDBACK.c.true_digit.is_not(None)
+        labelled = FEEDBACK.c.deleted_at.is_(None), FEEDBACK.c.judged.is_(True), FEEDBACK.c.true_digit.is_not(None)
         with self._database.transaction() as connection:
             rows = connection.execute(sa.select(FEEDBACK.c.image, FEEDBACK.c.true_digit).where(*labelled)).all()
         images = np.frombuffer(b"".join(image for image, _ in rows), np.uint8).reshape(-1, SIDE, SIDE)

@@ -16,13 +16,14 @@ from digit_core.drawings import read_drawing, read_drawings, read_lines
 from digit_core.errors import DataUnavailable, DigitError, UnreadableInput
 from digit_core.feedback import FeedbackStore
 from digit_core.feedback_export import MOMENTS, PLAIN
-from digit_core.pictures import decode_grey
+from digit_core.pictures import WORK_SIDE, decode_grey
 from digit_core.preprocessing import preprocess
-from digit_core.strokes import read_strokes
+from digit_core.strokes import SIDE, read_strokes
 from digit_core.tables import SAID, to_rows
 from digit_core.types import Drawing, Feedback, InputKind, Source
 
-CHUNK = 500  # entries that are added in one step
+CHUNK = 100  # entries that are added in one step
+MOST_BYTES = 2**31  # of lines, unpacked
 REASONS = 5  # that are told
 MOST_ANSWERS = 20  # to one drawing
 
@@ -81,7 +82,7 @@ def _read_entries(path: Path) -> Iterator[Feedback | str]:
         for number, (label, drawing) in enumerate(read_drawings(path), 1):
             yield _or_reason(f"Drawing {number:,}", partial(_collect, label, drawing))
         return
-    for number, values in read_lines(path):
+    for number, values in read_lines(path, MOST_BYTES):
         is_ours = "id" in values and "image" in values
         read = _from_values if is_ours else _from_strokes
         yield _or_reason(f"Line {number:,}", partial(read, values))
@@ -97,7 +98,9 @@ def _or_reason(where: str, read: Callable[[], Feedback]) -> Feedback | str:
 
 
 def _from_strokes(values: dict[str, Any]) -> Feedback:
-    return _collect(values.get("label"), read_drawing(values))
+    if "label" not in values:
+        raise UnreadableInput('There is no "label". Give 0 to 9, or null for what is no digit.')
+    return _collect(values["label"], read_drawing(values))
 
 
 def _collect(label: int | None, drawing: Drawing | DigitError) -> Feedback:
@@ -134,7 +137,7 @@ def _from_values(values: dict[str, Any]) -> Feedback:
         )
         plain: dict[str, Any] = {name: values[name] for name in PLAIN} | {n: _to_moment(values[n]) for n in MOMENTS}
         picture = None if values["picture"] is None else _to_picture(values["picture"])
-        drawing, image = Drawing(read_strokes(values["strokes"]), picture), _to_picture(values["image"])
+        drawing, image = Drawing(read_strokes(values["strokes"]), picture), _to_picture(values["image"], SIDE)
         entry = Feedback(
             values["id"], drawing=drawing, image=image, answers=answers, true_digit=values["label"], **plain
         )
@@ -152,5 +155,5 @@ def _to_moment(text: str | None) -> datetime | None:
     return moment.astimezone(UTC) if moment.tzinfo else moment
 
 
-def _to_picture(text: str) -> np.ndarray:
-    return decode_grey(base64.b64decode(text, validate=True))
+def _to_picture(text: str, most: int = WORK_SIDE) -> np.ndarray:
+    return decode_grey(base64.b64decode(text, validate=True), most)

@@ -85,7 +85,8 @@ def load_lessons(
     """Load what people said, and the images of old that go with it. Raises DataUnavailable, FeedbackUnavailable."""
     store = FeedbackStore(settings.database_url)
     try:
-        entries = [*store.walk(Selection(visitor=config.visitor))]
+        found = store.walk(Selection(visitor=config.visitor))
+        entries = [replace(entry, drawing=Drawing(entry.drawing.strokes)) for entry in found]  # pictures are large
     finally:
         store.close()
     learned, held_out = hold_out(leave_out_doubtful(entries))
@@ -121,9 +122,10 @@ def leave_out_doubtful(entries: Sequence[Feedback]) -> list[Feedback]:
 
 
 def hold_out(entries: Sequence[Feedback]) -> tuple[list[Feedback], list[Feedback]]:
-    """Part entries into those to learn from and about a fifth that is not, which stay so when more is said.
+    """Part entries into those to learn from and about a fifth that is not.
 
-    Whole drawing sessions are held out, or single drawings while there are few sessions.
+    Whole drawing sessions are held out, or single drawings while there are few sessions; of many sessions, those that
+    were held out stay so when more is said.
     """
     by_session = len({entry.session_id for entry in entries}) >= FEWEST
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 import math
 import os
-import re
 import sys
 import tempfile
 import threading
@@ -27,7 +26,7 @@ import numpy as np
 from digit_core.architectures import accuracy, import_keras
 from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed
 from digit_core.settings import STARTERS, Settings
-from digit_core.types import Checkpoint, Evaluation, ModelInfo, TrainConfig, TrainEvent
+from digit_core.types import MODEL_ID, Checkpoint, Evaluation, ModelInfo, TrainConfig, TrainEvent
 
 STARTER_IDS = ("cnn", "ann")
 DEFAULT = "default.json"
@@ -73,7 +72,7 @@ def save_default(model_id: str, settings: Settings) -> None:
 
 def model_folder(model_id: str, settings: Settings) -> Path:
     """Return the folder of a model or run, which need not exist. Raises ModelUnavailable for an id that is no name."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", model_id):
+    if not MODEL_ID.fullmatch(model_id):
         raise ModelUnavailable(f"{model_id!r} is no model id. Use small letters, digits, '-' and '_', at most 64.")
     return STARTERS / model_id if is_starter(model_id) else settings.models / model_id
 

@@ -53,14 +53,12 @@ def read_picture(content: bytes) -> Drawing:
     return Drawing(image=_ink_bright(layers))
 
 
-def decode_grey(content: bytes) -> np.ndarray:
-    """Decode an 8-bit grey PNG to the pixel, `(H, W) uint8`. Raises UnreadableInput, TooLarge beyond 4096 a side."""
+def decode_grey(content: bytes, most: int = WORK_SIDE) -> np.ndarray:
+    """Decode an 8-bit grey PNG to the pixel, `(H, W) uint8`. Raises UnreadableInput, TooLarge beyond `most` a side."""
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
-            if max(picture.size) > MAX_SIDE:
-                raise TooLarge(
-                    f"The picture has {picture.width} x {picture.height} pixels. Send at most {MAX_SIDE} a side."
-                )
+            if max(picture.size) > most:
+                raise TooLarge(f"The picture has {picture.size} pixels. Send at most {most} a side.")
             if picture.mode == "L":
                 return np.array(picture)
     except (Image.DecompressionBombError, *DECODER_ERRORS):

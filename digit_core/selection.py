@@ -58,8 +58,9 @@ class Selection:
         columns = FEEDBACK.c
         conditions: list[sa.ColumnElement[bool]] = [
             columns.deleted_at.is_not(None) if self.deleted else columns.deleted_at.is_(None),
-            columns.judged.is_(self.verdict != "unjudged"),
         ]
+        if not self.deleted or self.verdict:
+            conditions.append(columns.judged.is_(self.verdict != "unjudged"))
         if self.true_digits:
             digits = [digit for digit in self.true_digits if digit is not None]
             none = [columns.true_digit.is_(None)] if None in self.true_digits else []

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from digit_core.errors import EmptyDrawing, UnreadableInput
 from digit_core.strokes import SIDE, read_strokes
-from digit_core.types import Drawing, Feedback
+from digit_core.types import MODEL_ID, Drawing, Feedback
 
 MAX_COMMENT, MAX_VISITOR, MAX_ID = 1000, 60, 200  # characters
 
@@ -95,6 +95,10 @@ def to_rows(feedback: Feedback) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     _check_text("comment", feedback.comment, MAX_COMMENT)
     _check_text("nickname", feedback.visitor or "", MAX_VISITOR)
     _check_text("session id", feedback.session_id, MAX_ID)
+    if len({answer["model_id"] for answer in feedback.answers}) < len(feedback.answers):
+        raise UnreadableInput("A model answered twice. Give one answer of each.")
+    if feedback.true_digit is not None and not feedback.judged:
+        raise UnreadableInput("What nobody judged has no true digit. Leave it out.")
     entry = {
         "id": to_id(feedback.id),
         "true_digit": None if feedback.true_digit is None else to_digit(feedback.true_digit),
@@ -106,7 +110,8 @@ def to_rows(feedback: Feedback) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     }
     answers = []
     for position, answer in enumerate(feedback.answers):
-        _check_text("model id", answer["model_id"], MAX_ID)
+        if not MODEL_ID.fullmatch(answer["model_id"]):
+            raise UnreadableInput(f"The model id {answer['model_id']!r:.80} names no model. Use small letters.")
         checked = {"digit": to_digit(answer["digit"]), "confidence": float(answer["confidence"])}
         answers.append({**answer, **checked, "feedback_id": entry["id"], "position": position})
     return entry, answers

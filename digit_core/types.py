@@ -3,12 +3,14 @@
 Images are `(28, 28)`, ink bright on a black ground, as in MNIST. Classes that hold arrays compare by identity.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
 
+MODEL_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")  # what may name a model
 Architecture = Literal["ann", "cnn"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
 Optimizer = Literal["adam", "adamw", "sgd"]

@@ -14,6 +14,10 @@ def show_comparison(info: ModelInfo, settings: Settings) -> None:
     """Before and after, on every set and digit, a warning where it forgot, and what turned wrong."""
     found = runs.load_comparisons(info.model_id, settings)
     if found is None:
+        st.warning(
+            f"What it forgot cannot be told: its comparison with {info.parent_id} is missing. Better discard it.",
+            icon=":material/warning:",
+        )
         return
     comparisons, counts = found
     losses = find_losses(comparisons)

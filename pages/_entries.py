@@ -122,10 +122,11 @@ def _open(which: Selection, place: int | None) -> None:
 
 def _act(action: Callable[..., str], store: FeedbackStore, entry: Feedback, *arguments: int | None) -> None:
     """Do what was pressed, tell it, and keep what undoes it."""
+    state.pop("export", None)  # it holds what was said before
     try:
-        state.note = action(store, entry, *arguments), entry
+        state.entry_note = action(store, entry, *arguments), entry
     except DigitError as error:
-        state.problem = str(error)
+        state.entry_problem = str(error)
 
 
 def _review(store: FeedbackStore, entry: Feedback, digit: int | None) -> str:
@@ -146,17 +147,18 @@ def _restore(store: FeedbackStore, entry: Feedback) -> str:
 
 def _undo(store: FeedbackStore, entry: Feedback) -> None:
     """Make an entry what it was before it was changed last."""
+    state.pop("export", None)
     try:
         store.undo(entry)
-        state.pop("note", None)
+        state.pop("entry_note", None)
     except DigitError as error:
-        state.problem = str(error)
+        state.entry_problem = str(error)
 
 
 def _show_note(store: FeedbackStore) -> None:
-    if problem := state.pop("problem", None):
+    if problem := state.pop("entry_problem", None):
         tell(problem)
-    if note := state.get("note"):
+    if note := state.get("entry_note"):
         words, before = note
         with st.container(horizontal=True, vertical_alignment="center", key="done"):
             st.success(words, icon=":material/check:")

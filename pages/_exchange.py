@@ -65,7 +65,8 @@ def show_import(store: FeedbackStore) -> None:
     )
     if file is None or not st.button("Import", icon=":material/upload:", key="do_import", type="primary"):
         return
-    form = next((form for form in (".jsonl.gz", ".jsonl", ".npz", ".zip") if file.name.endswith(form)), ".jsonl.gz")
+    name = file.name.lower()
+    form = next((form for form in (".jsonl.gz", ".jsonl", ".npz", ".zip") if name.endswith(form)), ".jsonl.gz")
     bar = st.progress(0.0, "Reading")
     with told_errors(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"imported{form}"  # its own name is not trusted

@@ -100,6 +100,8 @@ def _show_status(run: Run, events: list[TrainEvent], settings: Settings) -> None
     last = events[-1] if events else TrainEvent("queued", 0.0)
     done = max((event.epoch for event in events if event.kind == "epoch"), default=0)
     resumable = f"Resume goes on after epoch {done}." if done else "Resume starts it again."
+    if run.config.base_model_id:
+        resumable = "Press Learn to start anew."
     if run.status in runs.ACTIVE and runs.is_stopping(run.run_id, settings):
         st.info("Stopping…", icon=":material/hourglass:")
     elif run.status == "queued":
@@ -117,7 +119,7 @@ def _show_status(run: Run, events: list[TrainEvent], settings: Settings) -> None
     elif run.status == "finished":
         st.success(f"Finished: it reads {last.message}." if last.message else "Finished.", icon=":material/check:")
     elif run.status == "failed":
-        st.error(f"Failed: {last.message} {resumable}", icon=":material/error:")
+        tell(f"Failed: {last.message} {resumable}")
         _show_log(run, settings)
     elif run.status == "lost":
         st.error(f"Its process ended without a word. {resumable}", icon=":material/error:")
@@ -165,7 +167,7 @@ def _offer_actions(run: Run, settings: Settings) -> None:
             if load_default(settings) != run.run_id:
                 words = "Accept" if is_lesson else "Use this model"
                 offer(words, "check_circle", _use, "It reads wherever no other model is named")
-        else:
+        elif not is_lesson:  # what people said may have changed since: it is quicker begun anew
             offer("Resume", "play_arrow", _resume, "Go on after its last whole epoch", primary=True)
         offer("Discard" if is_lesson else "Delete", "delete", _delete, "The run and its model; can be undone")
     if not run.config.base_model_id:

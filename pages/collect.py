@@ -50,8 +50,11 @@ def keep(feedback_id: str, digit: int, visitor: str | None) -> None:
 
 
 def skip() -> None:
-    """Ask for another digit, and for this one at the end."""
-    state.wanted.append(state.wanted.pop(0))
+    """Ask for another digit, where there is one, and for this one at the end."""
+    digit = state.wanted[0]
+    others = [place for place, other in enumerate(state.wanted) if other != digit]
+    if others:
+        state.wanted = state.wanted[others[0] :] + state.wanted[: others[0]]
 
 
 def take_back() -> None:
@@ -80,9 +83,10 @@ with right:
     st.progress(done / total, f"{done} of {total} drawings")
     if done:
         st.button("Take the last one back", icon=":material/undo:", key="take_back", on_click=take_back)
-        whose = "my handwriting" if visitor else "these drawings"
-        help = "A model learns them, and you see how it read others of yours before and after"
-        st.button(f"Learn {whose}", icon=":material/school:", key="to_learn", on_click=learn, args=[visitor], help=help)
+        own = visitor if {entry.visitor for entry in state.collected} == {visitor} else None
+        words = "Learn my handwriting" if own else "Learn from everybody's drawings"
+        help = "A model learns them, and you see how it reads others before and after"
+        st.button(words, icon=":material/school:", key="to_learn", on_click=learn, args=[own], help=help)
 with left, told_errors():
     if not state.wanted:
         st.success(f"Done: {done} drawings are kept. Thank you!", icon=":material/check:")

@@ -35,6 +35,7 @@ state = st.session_state
 state.setdefault("session_id", uuid.uuid4().hex)
 state.setdefault("said", {})  # fingerprint of a drawing -> the feedback on it
 state.setdefault("feedback_ids", {})  # fingerprint -> id of what will be said: a second press is the same entry
+state.setdefault("unjudged", set())  # fingerprints of drawings whose answers were kept though nobody judged them
 state.setdefault("asked", None)  # fingerprint of the drawing that Classify was pressed for
 state.setdefault("hidden", None)  # fingerprint of the drawing whose answer was cleared
 
@@ -110,7 +111,12 @@ def log(answered: Answered, digit: int | None) -> None:
     if feedback_id and fingerprint not in state.said:
         feedback = to_feedback(feedback_id, answered, digit)
         with told_errors():
-            cached_store(settings.database_url).add(feedback)
+            store = cached_store(settings.database_url)
+            if fingerprint in state.unjudged:
+                store.review(feedback_id, digit)
+                state.unjudged.remove(fingerprint)
+            else:
+                store.add(feedback)
             state.said[fingerprint] = feedback
 
 
@@ -137,10 +143,11 @@ def keep_unjudged(drawing: Drawing | None) -> None:
     before, fingerprint = shown[0], fingerprint_of(shown[0])
     if drawing is not None and (_goes_on(before, drawing) or fingerprint == fingerprint_of(drawing)):
         return
-    if fingerprint not in state.said:
+    if fingerprint not in state.said and fingerprint not in state.unjudged:
         with told_errors():
             feedback = to_feedback(state.feedback_ids[fingerprint], shown, None)
             cached_store(settings.database_url).add(replace(feedback, judged=False))
+            state.unjudged.add(fingerprint)
     state.shown = None
 
 

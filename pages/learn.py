@@ -55,8 +55,9 @@ def ask(store: FeedbackStore, infos: dict[str, ModelInfo]) -> None:
         )
     else:
         st.caption(
-            f"{total:,} drawings, {misread:,} of them misread. A fifth is held out, to measure with; the others are "
-            f"mixed with many images of old. It takes about {duration(estimate_seconds(plan, measure_pace(history)))} "
+            f"{total:,} drawings, {misread:,} of them misread. Of five and more, about a fifth is held out, to measure "
+            "with; the others are mixed with many images of old. It takes about "
+            f"{duration(estimate_seconds(plan, measure_pace(history)))} "
             f"after {duration(estimate_start(plan))} to start."
         )
     can_train = False

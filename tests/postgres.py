@@ -35,6 +35,7 @@ def run_server(programs: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     control = [programs / "pg_ctl", "-D", folder / "data", "-w"]
     places = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c max_connections=100"
+    places += " -c timezone=Asia/Kolkata"  # not what the program counts days in
     make = [programs / "initdb", "-D", folder / "data", "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-sync"]
     try:
         subprocess.run(make, user=user, cwd=folder, check=True, capture_output=True)

@@ -193,7 +193,7 @@ def test_stats_are_those_counted_by_hand(store):
     gone, sure = say(2, 2, 2), ({"model_id": "cnn", "sha256": "", "digit": 3, "confidence": 0.95},)
     for entry in (
         say(7, 7, 7, visitor="Zoë"), say(7, 1, 7), say(7, 1, 1), say(3, input_kind="upload", answers=sure),
-        say(None, 8, 8, visitor="5b", minute=24 * 60), say(5), gone, say(4, 4, judged=False),
+        say(None, 8, 8, visitor="5b", minute=24 * 60), say(5), gone, say(None, 4, judged=False),
     ):  # fmt: skip
         store.add(entry)
     store.delete(gone.id)
@@ -554,3 +554,37 @@ def test_a_database_that_was_taken_away_is_told_and_not_written_on(tmp_path):
         file.unlink()
     with pytest.raises(FeedbackUnavailable):
         store.stats()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"judged": False}, "nobody judged has no true digit"),
+        ({"answers": ({"model_id": "ann", "sha256": "", "digit": 1, "confidence": 0.5},) * 2}, "answered twice"),
+        (
+            {"answers": ({"model_id": "![x](https://host/p.png)", "sha256": "", "digit": 1, "confidence": 0.5},)},
+            "names no model",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_refused(store, changes, sentence):
+    with pytest.raises(UnreadableInput, match=sentence):
+        store.add(say(7, **changes))
+
+
+def test_what_nobody_judged_is_not_trained_on(store):
+    store.add_all([say(7, 7), say(None, 4, judged=False)])
+    assert store.images()[1].tolist() == [7]
+
+
+def test_what_was_deleted_is_found_be_it_judged_or_not(store):
+    store.add_all([say(7, 7, deleted_at=NOON), say(None, 4, judged=False, deleted_at=NOON)])
+    assert (store.count(Selection(deleted=True)), store.count(Selection(deleted=True, verdict="unjudged"))) == (2, 1)
+
+
+def test_two_who_add_the_same_many_at_once_add_them_once(store, url):
+    said = [say(7, 1, 7) for _ in range(60)]
+    with closing(FeedbackStore(url)) as other, ThreadPoolExecutor(4) as pool:
+        added = pool.map(lambda each: each.add_all(said), (store, other) * 2)
+        assert sum(added) == 60
+    assert store.count() == 60 and store.stats().by_model == {"ann": (60, 0), "cnn": (60, 60)}

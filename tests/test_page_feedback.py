@@ -229,3 +229,25 @@ def test_without_its_database_feedback_is_refused_in_a_sentence_and_the_drawing_
 def test_without_its_database_the_feedback_page_says_so(no_database, app):
     app.switch_page("feedback.py").run()
     assert "is no SQLite file" in said(app)
+
+
+def test_what_was_done_here_is_not_told_on_other_pages(app):
+    keep(say(7, 1))
+    press(opened(app), "Delete").switch_page("train.py").run()
+    assert not app.toast
+    app.switch_page("learn.py").run()
+    assert not app.toast and not app.exception
+    press(see(app, "drawings"), "Undo")
+    assert stats().total == 1
+
+
+def test_a_file_made_before_a_correction_is_not_offered_after_it(app):
+    keep(say(7, 1))
+    press(see(app, "files"), "Make a file of 1 drawings")
+    opened(app).button(key="relabel_1").click().run()
+    assert not see(app, "files").get("download_button")
+
+
+def test_a_file_whose_name_is_in_capitals_is_imported(app):
+    bring(app, "MINE.JSONL", b'{"label": 1, "strokes": [[[0, 0], [0, 9]]]}')
+    assert "1 drawings added." in said(app)

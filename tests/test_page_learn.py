@@ -102,9 +102,9 @@ def test_the_settings_of_a_lesson_are_not_taken_into_the_form_of_a_training(lear
     assert "Duplicate" not in [button.label for button in learn.run().button]
 
 
-def test_a_lesson_without_its_comparison_is_shown_without(learn, taught):
+def test_a_lesson_without_its_comparison_is_warned_of(learn, taught):
     (taught() / runs.COMPARISON).write_text("damaged")
-    assert "Learned from" not in said(learn.run())
+    assert "What it forgot cannot be told" in said(learn.run())
 
 
 def test_without_any_model_the_page_says_so(learn, tmp_path, monkeypatch):
