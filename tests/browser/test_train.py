@@ -83,7 +83,7 @@ def test_a_run_goes_on_while_nobody_looks_is_stopped_and_resumed(visit, handwrit
 def test_training_outlives_a_killed_server(visit, isolate, tmp_path: Path):
     variables = isolate(tmp_path)
     with run_server(tmp_path, variables) as server:
-        watching = train(choose(visit("/train", server=server), "ANN", 200))
+        watching = train(choose(visit("/train", server=server), "ANN", 1000))
         expect(watching.page.get_by_text(RUNNING)).to_be_visible(timeout=LONG)
         watching.leave()
         server.process.kill()
