@@ -72,6 +72,7 @@ def load_weights(folder):
     return {name: found[name] for name in sorted(found)}
 
 
+@pytest.mark.slow
 def test_a_run_trains_in_a_process_of_its_own_and_its_model_serves(settings):
     run_id = runs.start_run(CONFIG, settings)
     wait_until(lambda: status(settings, run_id) not in runs.ACTIVE)
