@@ -38,7 +38,7 @@ def keep(feedback_id: str, digit: int, visitor: str | None) -> None:
             return
         strokes = strokes_from_canvas(state.drawing)
         if not strokes:
-            raise EmptyDrawing(f"There is nothing yet. Draw a {digit} first.")
+            raise EmptyDrawing(f"There is nothing yet. Draw the digit {digit} first.")
         drawing = Drawing(strokes)
         now, image = datetime.now(UTC), preprocess(drawing)
         entry = Feedback(feedback_id, now, state.session_id, drawing, "canvas", image, (), digit, visitor)
@@ -93,7 +93,7 @@ with left, told_errors():
         st.button("Draw another round", icon=":material/refresh:", key="again", on_click=begin)
     else:
         digit = state.wanted[0]
-        st.header(f"Draw a {digit}", anchor=False)
+        st.header(f"Draw the digit {digit}", anchor=False)
         canvas(PEN_WIDTH, "collect")
         with st.container(horizontal=True, key="canvas_tools"):
             asked = [state.asked_id, digit, visitor]

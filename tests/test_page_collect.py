@@ -17,7 +17,7 @@ def collect(app):
 def asked(app) -> int:
     """The digit that the page asks for."""
     assert not app.exception
-    return int(app.header[0].value.removeprefix("Draw a "))
+    return int(app.header[0].value.removeprefix("Draw the digit "))
 
 
 def kept():
@@ -49,7 +49,7 @@ def test_every_digit_is_asked_for_equally_often(collect, handwriting):
 
 def test_without_a_drawing_nothing_is_kept(collect):
     press(collect, "Keep")
-    assert "Draw a" in said(collect) and "There is nothing yet" in said(collect) and kept() == []
+    assert "There is nothing yet" in said(collect) and kept() == []
 
 
 def test_a_digit_that_is_skipped_gives_way_to_another_and_is_asked_for_later(collect):
