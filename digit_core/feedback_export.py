@@ -9,12 +9,13 @@ import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Literal, get_args
 
-import cv2
 import numpy as np
 
 from digit_core.feedback import FeedbackStore
+from digit_core.pictures import encode_png
 from digit_core.selection import ALL, Selection
 from digit_core.strokes import SIDE, place, sketch
+from digit_core.tables import MOMENTS, PLAIN
 from digit_core.types import Feedback
 
 Format = Literal["jsonl.gz", "csv", "npz", "zip"]
@@ -22,8 +23,6 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 REPORT = 500  # entries between two reports
 PEN, EXTENT, CANVAS = 20, 210.0, 280  # pixels, of strokes as they are drawn into PNGs
 NONE = "none"  # the folder of what is no digit
-MOMENTS = ("created_at", "deleted_at", "reviewed_at")
-PLAIN = ("session_id", "visitor", "input_kind", "source", "comment", "judged")  # written as they are
 COLUMNS = (
     *("id", "created_at", "label", "model", "digit", "confidence", "right", "input_kind", "visitor", "session_id"),
     *("source", "comment", "judged", "reviewed_at", "answers"),
@@ -106,7 +105,7 @@ def _write_pictures(entries: Iterator[Feedback], file: BinaryIO) -> int:
         for entry in entries:
             if entry.judged:
                 label = NONE if entry.true_digit is None else str(entry.true_digit)
-                archive.writestr(zipfile.ZipInfo(f"{label}/{entry.id}.png"), _to_png(picture_of(entry)))
+                archive.writestr(zipfile.ZipInfo(f"{label}/{entry.id}.png"), encode_png(picture_of(entry)))
                 count += 1
     return count
 
@@ -116,10 +115,6 @@ def picture_of(entry: Feedback) -> np.ndarray:
     if entry.drawing.image is not None:
         return entry.drawing.image
     return sketch(place(entry.drawing.strokes, EXTENT, (CANVAS / 2, CANVAS / 2)), PEN, CANVAS)
-
-
-def _to_png(picture: np.ndarray) -> bytes:
-    return cv2.imencode(".png", picture)[1].tobytes()
 
 
 def _to_values(entry: Feedback) -> dict[str, Any]:
@@ -133,6 +128,6 @@ def _to_values(entry: Feedback) -> dict[str, Any]:
         **{name: getattr(entry, name) for name in PLAIN},
         "answers": list(entry.answers),
         "strokes": [stroke.tolist() for stroke in entry.drawing.strokes],
-        "picture": None if picture is None else base64.b64encode(_to_png(picture)).decode(),
-        "image": base64.b64encode(_to_png(entry.image)).decode(),
+        "picture": None if picture is None else base64.b64encode(encode_png(picture)).decode(),
+        "image": base64.b64encode(encode_png(entry.image)).decode(),
     }

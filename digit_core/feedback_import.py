@@ -15,11 +15,10 @@ import numpy as np
 from digit_core.drawings import read_drawing, read_drawings, read_lines
 from digit_core.errors import DataUnavailable, DigitError, UnreadableInput
 from digit_core.feedback import FeedbackStore
-from digit_core.feedback_export import MOMENTS, PLAIN
 from digit_core.pictures import WORK_SIDE, decode_grey
 from digit_core.preprocessing import preprocess
 from digit_core.strokes import SIDE, read_strokes
-from digit_core.tables import SAID, to_rows
+from digit_core.tables import MOMENTS, PLAIN, SAID, to_rows
 from digit_core.types import Drawing, Feedback, InputKind, Source
 
 CHUNK = 100  # entries that are added in one step

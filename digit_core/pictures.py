@@ -66,6 +66,11 @@ def decode_grey(content: bytes, most: int = WORK_SIDE) -> np.ndarray:
     raise UnreadableInput("The picture is no grey PNG. Export it again.")
 
 
+def encode_png(image: np.ndarray) -> bytes:
+    """Write a grey picture, `(H, W) uint8`, as a PNG file, to the pixel."""
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
 def picture_from_array(picture: np.ndarray) -> Drawing:
     """Take a grey picture, `(H, W) uint8`, of either polarity, for a drawing. Raises TooLarge, UnreadableInput."""
     if picture.ndim != 2 or picture.dtype != np.uint8 or not picture.size:

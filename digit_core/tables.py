@@ -17,6 +17,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from digit_core.errors import EmptyDrawing, UnreadableInput
+from digit_core.pictures import encode_png
 from digit_core.strokes import SIDE, read_strokes
 from digit_core.types import MODEL_ID, Drawing, Feedback
 
@@ -78,10 +79,8 @@ EQUAL = sa.Index("feedback_equal", "deleted_at", "judged", "digest", "true_digit
 FEEDBACK = sa.Table("feedback", TABLES, FeedbackColumns, NEWEST, EQUAL)
 ANSWER = sa.Table("answer", TABLES, AnswerColumns, sqlite_with_rowid=False)  # an entry's answers lie together
 ENTRIES = sa.select(FEEDBACK, ANSWER).outerjoin(ANSWER)  # a row per answer
-PLAIN = (  # stored as they are
-    *("created_at", "deleted_at", "reviewed_at", "session_id", "visitor"),
-    *("input_kind", "source", "comment", "judged"),
-)
+MOMENTS = ("created_at", "deleted_at", "reviewed_at")
+PLAIN = ("session_id", "visitor", "input_kind", "source", "comment", "judged")  # stored, and written, as they are
 SAID = ("model_id", "sha256", "digit", "confidence")
 
 
@@ -106,7 +105,7 @@ def to_rows(feedback: Feedback) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "ink": float(feedback.image.sum()) / 255,
         "digest": hashlib.sha256(feedback.image.tobytes()).hexdigest(),
         **_to_columns(feedback.drawing),
-        **{name: getattr(feedback, name) for name in PLAIN},
+        **{name: getattr(feedback, name) for name in (*MOMENTS, *PLAIN)},
     }
     answers = []
     for position, answer in enumerate(feedback.answers):
@@ -123,7 +122,7 @@ def _to_columns(drawing: Drawing) -> dict[str, Any]:
         raise EmptyDrawing("The feedback has neither strokes nor a picture. Draw a digit, or choose a file.")
     if picture is not None and (picture.ndim != 2 or picture.dtype != np.uint8 or not picture.size):
         raise UnreadableInput(f"The picture is {picture.shape} {picture.dtype}. Give (height, width) uint8.")
-    png = None if picture is None else cv2.imencode(".png", picture)[1].tobytes()
+    png = None if picture is None else encode_png(picture)
     return {"strokes": json.dumps(strokes), "picture": png}
 
 
@@ -140,7 +139,7 @@ def to_feedback(rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> Feedback:
         image=np.frombuffer(row.image, np.uint8).reshape(SIDE, SIDE),
         answers=tuple({name: getattr(each, name) for name in SAID} for each in rows if each.position is not None),
         true_digit=row.true_digit,
-        **{name: getattr(row, name) for name in PLAIN},
+        **{name: getattr(row, name) for name in (*MOMENTS, *PLAIN)},
     )
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from digit_core.errors import DigitError
 from digit_core.feedback import FeedbackStore
 from digit_core.feedback_export import picture_of
+from digit_core.pictures import encode_png
 from digit_core.selection import Selection
 from digit_core.types import Feedback, InputKind
 from pages._shared import tell
@@ -68,7 +69,7 @@ def _show_pictures(entry: Feedback, side: int) -> None:
     for picture, words in ((picture_of(entry), f"a {label} as drawn"), (entry.image, f"the same {label} as seen")):
         shrink = min(1.0, 2 * side / max(picture.shape))
         small = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        png = base64.b64encode(cv2.imencode(".png", small)[1].tobytes()).decode()
+        png = base64.b64encode(encode_png(small)).decode()
         style = f"width:{side}px;height:{side}px;object-fit:contain;background:#000;image-rendering:pixelated"
         tiles.append(f'<img src="data:image/png;base64,{png}" alt="{html.escape(words)}" style="{style}">')
     st.html(f'<div style="display:flex;gap:6px">{"".join(tiles)}</div>')

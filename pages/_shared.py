@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import cv2
 import streamlit as st
 from streamlit_drawable_canvas import st_canvas
 
 from digit_core.classifier import Classifier, load_classifier
 from digit_core.errors import DigitError
 from digit_core.feedback import FeedbackStore
+from digit_core.pictures import encode_png
 from digit_core.settings import read_settings
 from digit_core.tables import MAX_VISITOR
 from digit_core.types import Pictures
@@ -57,7 +57,7 @@ def show_pictures(pictures: Pictures, y_pred: Sequence[int], key: str) -> None:
     """Show images with what a network said of each, and what it is where that was wrong; -1 stands for no answer."""
     tiles = []
     for image, true, said in zip(pictures.images, pictures.y_true.tolist(), y_pred, strict=True):
-        png = base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()
+        png = base64.b64encode(encode_png(image)).decode()
         wrong = said not in (true, -1)
         frame = "outline: 3px solid #e69f00" if wrong else ""
         words = f"a {true}, read as {said}" if wrong else f"a {true}"
