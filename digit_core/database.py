@@ -8,7 +8,7 @@ import random
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -114,17 +114,23 @@ class Database:
 def _take_turn(connection: sa.Connection) -> None:
     """Begin to write to SQLite. Of many who wait, its own timer, which asks ever less often, lets some starve."""
     connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    _insist(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {1000 * TIMEOUT:.0f}")
+
+
+def _insist(ask: Callable[[], Any]) -> None:
+    """Ask SQLite until it is not busy with others, for as long as TIMEOUT."""
     deadline = time.monotonic() + TIMEOUT
     while True:
         try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        except exc.OperationalError as error:
-            if _code(error.orig) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            ask()
+        except (sqlite3.OperationalError, exc.OperationalError) as error:
+            cause = getattr(error, "orig", error)
+            if _code(cause) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 (no secret)
         else:
-            break
-    connection.exec_driver_sql(f"PRAGMA busy_timeout = {1000 * TIMEOUT:.0f}")
+            return
 
 
 def _code(error: BaseException | None) -> int:
@@ -155,5 +161,7 @@ def _make_engine(url: str) -> sa.Engine:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    # SQLite's own timer does not count where two change the mode at once.
+    _insist(lambda: connection.execute("PRAGMA journal_mode=WAL"))
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Timer
 from uuid import uuid4
 
 import pytest
@@ -70,6 +71,16 @@ def test_programs_that_migrate_at_once_wait_for_each_other(empty_url):
 
     with ThreadPoolExecutor(4) as pool:
         assert sorted(pool.map(migrate, range(4))) == [False, False, False, True]
+
+
+def test_a_new_file_that_another_program_is_about_to_write_is_waited_for(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "new.sqlite3", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        end = Timer(0.3, other.commit)
+        end.start()
+        with closing(Database(f"sqlite:///{tmp_path}/new.sqlite3")) as one, one.transaction() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        end.join()
 
 
 @pytest.fixture
