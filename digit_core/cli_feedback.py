@@ -15,7 +15,7 @@ import click
 
 from digit_core.database import Database
 from digit_core.feedback import FeedbackStore
-from digit_core.feedback_export import FORMATS, export_feedback
+from digit_core.feedback_export import FORMATS, NONE, export_feedback
 from digit_core.feedback_import import import_feedback
 from digit_core.feedback_stats import FeedbackStats
 from digit_core.model_store import storing
@@ -23,14 +23,12 @@ from digit_core.selection import Doubt, Selection, Verdict
 from digit_core.settings import Settings
 from digit_core.types import Feedback
 
-NO_DIGIT = "none"
-
 
 def selection_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that choose entries; the command gets them as `which`, a Selection."""
 
     def choose(*arguments: Any, digits: tuple[str, ...], **values: Any) -> None:
-        named = tuple(None if digit == NO_DIGIT else int(digit) for digit in digits)
+        named = tuple(None if digit == NONE else int(digit) for digit in digits)
         names = ("model_id", "verdict", "visitor", "since", "until", "doubt", "deleted")
         chosen = {name: values.pop(name) for name in names}
         for name in ("since", "until"):
@@ -50,7 +48,7 @@ def selection_options(command: Callable[..., None]) -> Callable[..., None]:
             "--digit",
             "digits",
             multiple=True,
-            type=click.Choice([*map(str, range(10)), NO_DIGIT]),
+            type=click.Choice([*map(str, range(10)), NONE]),
             help="What it shows; may be given several times.",
         ),
     ):
@@ -110,7 +108,7 @@ def feedback_stats(settings: Settings, /, which: Selection, as_json: bool) -> No
             if share[0]:
                 click.echo(f"{title} {name}: {share[1]:,} of {share[0]:,}, {_share(share)}")
     for true, predicted, count in stats.confusions[:10]:
-        click.echo(f"{NO_DIGIT if true is None else true} read as {predicted}: {count:,} times")
+        click.echo(f"{NONE if true is None else true} read as {predicted}: {count:,} times")
 
 
 @feedback.command("export")
@@ -183,7 +181,7 @@ def _summary(entry: Feedback) -> dict[str, Any]:
 
 
 def _line(entry: Feedback) -> str:
-    label = NO_DIGIT if entry.true_digit is None else entry.true_digit
+    label = NONE if entry.true_digit is None else entry.true_digit
     label = label if entry.judged else "unjudged"
     read = ", ".join(f"{each['model_id']} {each['digit']} ({each['confidence']:.0%})" for each in entry.answers)
     who = f"  {entry.visitor}" if entry.visitor else ""

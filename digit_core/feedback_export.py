@@ -22,7 +22,7 @@ Format = Literal["jsonl.gz", "csv", "npz", "zip"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 REPORT = 500  # entries between two reports
 PEN, EXTENT, CANVAS = 20, 210.0, 280  # pixels, of strokes as they are drawn into PNGs
-NONE = "none"  # the folder of what is no digit
+NONE = "none"  # the label, and the folder, of what is no digit
 COLUMNS = (
     *("id", "created_at", "label", "model", "digit", "confidence", "right", "input_kind", "visitor", "session_id"),
     *("source", "comment", "judged", "reviewed_at", "answers"),

@@ -1,8 +1,8 @@
 """Guarded learning from what people said: their drawings among images of old, measured before and after.
 
-Who learns from corrections alone forgets the rest. So they are few among images of the kinds that the
-model knew before (rehearsal, Robins 1995), strokes are written again and again as another day's hand would, and the
-model keeps a part of its old weights. The figures behind the constants come from `python -m tests.benchmarks.learning`.
+Who learns from corrections alone forgets the rest. So they are few among images of the kinds that the model knew before
+(rehearsal, Robins 1995), strokes are written again and again as another day's hand would, and the model keeps a part of
+its old weights. The figures behind the constants come from `python -m tests.benchmarks.learning`.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from digit_core.preprocessing import preprocess
 from digit_core.selection import NEARLY_BLANK, Selection
 from digit_core.settings import Settings
 from digit_core.synthetic import draw_digit
+from digit_core.tables import measure_ink
 from digit_core.types import Comparison, Dataset, Drawing, Feedback, ModelInfo, Pictures, TrainConfig
 
 OLD = 20_000  # images that the base is rehearsed on
@@ -116,7 +117,7 @@ def leave_out_doubtful(entries: Sequence[Feedback]) -> list[Feedback]:
         labels[entry.image.tobytes()].add(entry.true_digit)
 
     def is_sound(entry: Feedback) -> bool:
-        return len(labels[entry.image.tobytes()]) == 1 and float(entry.image.sum()) / 255 >= NEARLY_BLANK
+        return len(labels[entry.image.tobytes()]) == 1 and measure_ink(entry.image) >= NEARLY_BLANK
 
     return [entry for entry in entries if entry.reviewed_at is not None or is_sound(entry)]
 

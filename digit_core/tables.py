@@ -102,7 +102,7 @@ def to_rows(feedback: Feedback) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "id": to_id(feedback.id),
         "true_digit": None if feedback.true_digit is None else to_digit(feedback.true_digit),
         "image": feedback.image.tobytes(),
-        "ink": float(feedback.image.sum()) / 255,
+        "ink": measure_ink(feedback.image),
         "digest": hashlib.sha256(feedback.image.tobytes()).hexdigest(),
         **_to_columns(feedback.drawing),
         **{name: getattr(feedback, name) for name in (*MOMENTS, *PLAIN)},
@@ -114,6 +114,11 @@ def to_rows(feedback: Feedback) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         checked = {"digit": to_digit(answer["digit"]), "confidence": float(answer["confidence"])}
         answers.append({**answer, **checked, "feedback_id": entry["id"], "position": position})
     return entry, answers
+
+
+def measure_ink(image: np.ndarray) -> float:
+    """How much ink an image `(28, 28) uint8` holds, in white pixels."""
+    return float(image.sum()) / 255
 
 
 def _to_columns(drawing: Drawing) -> dict[str, Any]:

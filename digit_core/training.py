@@ -114,10 +114,9 @@ def train(
     checkpoint; with it a later training goes on from there. `teacher` reads images `(N, 28, 28) uint8`: its
     probabilities `(N, 10)` are half of what is learned (distillation, Hinton et al. 2015). `base` is a Keras model of
     the same shape whose weights are begun with (fine-tuning), and stay a part of those that come out (WiSE-FT, Wortsman
-    et al. 2022). Ends early, with the network
-    as it is, when `should_stop` says so, the time budget is used up, or early stopping applies. Raises
-    TrainingUnavailable, InvalidConfig, also when the loss grows beyond all numbers, and DataUnavailable when the
-    checkpoint is of another data set.
+    et al. 2022). Ends early, with the network as it is, when `should_stop` says so, the time budget is used up, or
+    early stopping applies. Raises TrainingUnavailable, InvalidConfig, also when the loss grows beyond all numbers, and
+    DataUnavailable when the checkpoint is of another data set.
     """
     check_config(config)
     keras = import_keras()

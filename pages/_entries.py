@@ -13,9 +13,8 @@ from digit_core.feedback_export import picture_of
 from digit_core.pictures import encode_png
 from digit_core.selection import Selection
 from digit_core.types import Feedback, InputKind
-from pages._shared import tell
+from pages._shared import label_of, tell
 
-NO_DIGIT = "no digit"
 KINDS: dict[InputKind, str] = {
     "canvas": "drawing",
     "upload": "picture file",
@@ -48,17 +47,15 @@ def show_entries(store: FeedbackStore, which: Selection, nothing: str = "No draw
             _show_tile(entry, which, number)
 
 
-def label_of(digit: int | None) -> str:
-    """What somebody said that a drawing shows."""
-    return NO_DIGIT if digit is None else str(digit)
+def _verdict(entry: Feedback) -> str:
+    return f"It is {label_of(entry.true_digit)}" if entry.judged else "Nobody judged it"
 
 
 def _show_tile(entry: Feedback, which: Selection, place: int) -> None:
     with st.container(border=True, width=170, key=f"entry_{entry.id}"):
         _show_pictures(entry, 65)
-        meant = f"It is {label_of(entry.true_digit)}" if entry.judged else "Nobody judged it"
         read = ", ".join(f"{answer['model_id'].upper()} {answer['digit']}" for answer in entry.answers)
-        st.markdown(f"**{meant}**  \n{read or 'collected'}  \n:small[{entry.created_at:%Y-%m-%d %H:%M} UTC]")
+        st.markdown(f"**{_verdict(entry)}**  \n{read or 'collected'}  \n:small[{entry.created_at:%Y-%m-%d %H:%M} UTC]")
         st.button("Open", icon=":material/open_in_full:", key=f"open_{entry.id}", on_click=_open, args=[which, place])
 
 
@@ -88,7 +85,7 @@ def _show_entry(store: FeedbackStore, entry: Feedback, which: Selection, place: 
     with left:
         _show_pictures(entry, 168)
     with right:
-        st.subheader(f"It is {label_of(entry.true_digit)}" if entry.judged else "Nobody judged it", anchor=False)
+        st.subheader(_verdict(entry), anchor=False)
         for answer in entry.answers:
             st.markdown(f"{answer['model_id'].upper()} read **{answer['digit']}** ({answer['confidence']:.1%} sure)")
         if not entry.answers:

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from digit_core import runs
+from digit_core.architectures import check_tensorflow
 from digit_core.charts import chart_confusion, chart_training, tabulate_training
 from digit_core.diary import STEPS, read_events
 from digit_core.errors import DigitError, ModelUnavailable
@@ -28,6 +29,21 @@ def follow_link() -> None:
     """Go where an action of a run leads, which only a page's own script can."""
     if page := state.pop("go_to", None):
         st.switch_page(page)
+
+
+def can_train() -> bool:
+    """Whether TensorFlow can be used here; tells why not."""
+    with told_errors():
+        check_tensorflow()
+        return True
+    return False
+
+
+def let_read(model_id: str, settings: Settings) -> None:
+    """Make a model the one that reads, for this visitor too. Raises ModelUnavailable, StorageFailed."""
+    save_default(model_id, settings)
+    for name in ("first_reader", "readers"):
+        state.pop(name, None)
 
 
 def show_outcome(settings: Settings) -> None:
@@ -193,9 +209,7 @@ def _resume(run: Run, settings: Settings) -> None:
 
 
 def _use(run: Run, settings: Settings) -> None:
-    save_default(run.run_id, settings)
-    for name in ("first_reader", "readers"):
-        state.pop(name, None)
+    let_read(run.run_id, settings)
     state.note = f"{run.run_id} reads now wherever no other model is named."
 
 

@@ -17,6 +17,7 @@ from digit_core.settings import read_settings
 from digit_core.tables import MAX_VISITOR
 from digit_core.types import Pictures
 
+NO_DIGIT = "no digit"
 CANVAS_SIDE = 288  # pixels: fits a phone that is 320 wide
 
 
@@ -71,16 +72,26 @@ def show_pictures(pictures: Pictures, y_pred: Sequence[int], key: str) -> None:
         st.html(f'<div style="display: flex; flex-wrap: wrap; gap: 8px">{"".join(tiles)}</div>')
 
 
+def label_of(digit: int | None) -> str:
+    """What somebody said that a drawing shows."""
+    return NO_DIGIT if digit is None else str(digit)
+
+
 def ask_visitor() -> str | None:
-    """A nickname or class, if somebody wants to give one; it is kept while the tab is open."""
-    name = st.text_input(
+    """Ask for a nickname or class, and return it if somebody gave one; it is kept while the tab is open."""
+    st.text_input(
         "Nickname or class (optional)",
         key="nickname",
         max_chars=MAX_VISITOR,
         persist_state="session",
         help="Feedback can be counted, and learned from, by it.",
     )
-    return name.strip() or None
+    return visitor()
+
+
+def visitor() -> str | None:
+    """The nickname or class that was given last."""
+    return st.session_state.get("nickname", "").strip() or None
 
 
 def canvas(pen_width: int, page: str = "draw") -> Any:

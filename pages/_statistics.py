@@ -10,7 +10,8 @@ from digit_core.feedback_stats import FeedbackStats
 from digit_core.model_store import load_default, load_evaluation, load_info
 from digit_core.selection import Selection
 from digit_core.settings import Settings
-from pages._entries import KINDS, NO_DIGIT
+from pages._entries import KINDS
+from pages._shared import label_of
 
 PAIRS = 10  # most often confused
 
@@ -87,5 +88,5 @@ def _show_confusions(stats: FeedbackStats, which: Selection, settings: Settings)
             st.caption(f"The model {model_id} is not here any more: there is nothing to compare with.")
     if stats.confusions:
         st.subheader("Most often confused", anchor=False)
-        pairs = [(NO_DIGIT if true is None else str(true), str(read), n) for true, read, n in stats.confusions]
+        pairs = [(label_of(true), str(read), n) for true, read, n in stats.confusions]
         st.dataframe(pd.DataFrame(pairs[:PAIRS], columns=["it is", "read as", "times"]), hide_index=True, key="pairs")

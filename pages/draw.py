@@ -17,9 +17,19 @@ from digit_core.preprocessing import preprocess
 from digit_core.settings import read_settings
 from digit_core.strokes import strokes_from_canvas
 from digit_core.types import Drawing, Feedback, InputKind, ModelInfo, Prediction
-from pages._shared import ask_visitor, cached_classifier, cached_store, canvas, clear, told_errors, undo
+from pages._shared import (
+    NO_DIGIT,
+    ask_visitor,
+    cached_classifier,
+    cached_store,
+    canvas,
+    clear,
+    label_of,
+    told_errors,
+    undo,
+    visitor,
+)
 
-NO_DIGIT = "no digit"
 PEN_WIDTH = 20  # canvas pixels
 INVITATIONS: dict[InputKind, str] = {
     "canvas": "Draw a digit from 0 to 9 with mouse, finger or pen: large or small, anywhere.",
@@ -131,9 +141,8 @@ def to_feedback(feedback_id: str, answered: Answered, digit: int | None) -> Feed
         }
         for prediction in predictions
     )
-    visitor = state.get("nickname", "").strip() or None
     now = datetime.now(UTC)
-    return Feedback(feedback_id, now, state.session_id, drawing, mode, image, answers, digit, visitor)
+    return Feedback(feedback_id, now, state.session_id, drawing, mode, image, answers, digit, visitor())
 
 
 def keep_unjudged(drawing: Drawing | None) -> None:
@@ -170,8 +179,8 @@ def ask_verdict(answered: Answered) -> None:
     fingerprint, predictions = fingerprint_of(answered[0]), answered[3]
     if said := state.said.get(fingerprint):
         read = said.answers[0]["digit"]
-        meant = NO_DIGIT if said.true_digit is None else said.true_digit
-        verdict = f"right, it is a {read}" if meant == read else f"read as {read}, but it is {meant}"
+        meant = label_of(said.true_digit)
+        verdict = f"right, it is a {read}" if said.true_digit == read else f"read as {read}, but it is {meant}"
         with st.container(horizontal=True, vertical_alignment="center", key="verdict_logged"):
             st.success(f"Logged: {verdict}. Thank you.", icon=":material/check:")
             st.button("Take back", icon=":material/undo:", on_click=take_back, args=[fingerprint])

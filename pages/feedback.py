@@ -1,15 +1,16 @@
 """What people said: how often the models were right, each drawing with its label, doubtful labels, files."""
 
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
 import streamlit as st
 
 from digit_core.feedback import FeedbackStore
 from digit_core.selection import Selection
 from digit_core.settings import read_settings
-from pages._entries import KINDS, NO_DIGIT, show_entries
+from pages._entries import KINDS, show_entries
 from pages._exchange import show_export, show_import
-from pages._shared import cached_store, told_errors
+from pages._shared import NO_DIGIT, cached_store, told_errors
 from pages._statistics import show_statistics
 
 VIEWS = {
@@ -34,6 +35,20 @@ DOUBTS = {
 
 settings = read_settings()
 state = st.session_state
+
+
+def switch(label: str, words: dict[Any, str], key: str, **more: Any) -> Any:
+    """One of several views, the first one until another is chosen."""
+    return st.segmented_control(
+        label,
+        list(words),
+        default=next(iter(words)),
+        required=True,
+        format_func=words.__getitem__,
+        label_visibility="collapsed",
+        key=key,
+        **more,
+    )
 
 
 def ask_selection(store: FeedbackStore, verdicts: bool) -> Selection:
@@ -78,16 +93,7 @@ def ask_selection(store: FeedbackStore, verdicts: bool) -> Selection:
 st.title("What people said")
 with told_errors():
     store = cached_store(settings.database_url)
-    view = st.segmented_control(
-        "View",
-        list(VIEWS),
-        default="statistics",
-        required=True,
-        format_func=VIEWS.__getitem__,
-        label_visibility="collapsed",
-        key="view",
-        persist_state="session",
-    )
+    view = switch("View", VIEWS, "view", persist_state="session")
     if view == "files":
         which = ask_selection(store, verdicts=True)
         show_export(store, which)
@@ -104,13 +110,4 @@ with told_errors():
         show_entries(store, ask_selection(store, verdicts=True))
     else:
         st.caption("Labels that are likely wrong, until somebody has looked at them.")
-        doubt = st.segmented_control(
-            "Reason",
-            list(DOUBTS),
-            default="any",
-            required=True,
-            format_func=DOUBTS.__getitem__,
-            label_visibility="collapsed",
-            key="doubt",
-        )
-        show_entries(store, Selection(doubt=doubt), "No label is in doubt.")
+        show_entries(store, Selection(doubt=switch("Reason", DOUBTS, "doubt")), "No label is in doubt.")

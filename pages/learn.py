@@ -3,16 +3,15 @@
 import streamlit as st
 
 from digit_core import runs
-from digit_core.architectures import check_tensorflow
 from digit_core.errors import ModelUnavailable
 from digit_core.feedback import FeedbackStore
 from digit_core.learning import plan_fine_tuning
-from digit_core.model_store import list_models, load_default, load_info, save_default
+from digit_core.model_store import list_models, load_default, load_info
 from digit_core.presets import estimate_seconds, estimate_start, measure_pace
 from digit_core.selection import Selection
 from digit_core.settings import read_settings
 from digit_core.types import ModelInfo, TrainConfig
-from pages._run import follow_link, show_outcome, watch_run
+from pages._run import can_train, follow_link, let_read, show_outcome, watch_run
 from pages._shared import cached_store, duration, told_errors
 
 settings = read_settings()
@@ -28,9 +27,7 @@ def start(plan: TrainConfig) -> None:
 
 def go_back(parent_id: str) -> None:
     with told_errors():
-        save_default(parent_id, settings)
-        for name in ("first_reader", "readers"):
-            state.pop(name, None)
+        let_read(parent_id, settings)
         state.note = f"{parent_id} reads again."
 
 
@@ -60,10 +57,7 @@ def ask(store: FeedbackStore, infos: dict[str, ModelInfo]) -> None:
             f"{duration(estimate_seconds(plan, measure_pace(history)))} "
             f"after {duration(estimate_start(plan))} to start."
         )
-    can_train = False
-    with told_errors():
-        check_tensorflow()
-        can_train = True
+    trainable = can_train()
     st.button(
         "Learn",
         type="primary",
@@ -72,7 +66,7 @@ def ask(store: FeedbackStore, infos: dict[str, ModelInfo]) -> None:
         width="stretch",
         on_click=start,
         args=[plan],
-        disabled=not (total and can_train),
+        disabled=not (total and trainable),
     )
 
 

@@ -4,7 +4,6 @@ import pandas as pd
 import streamlit as st
 
 from digit_core import runs
-from digit_core.architectures import check_tensorflow
 from digit_core.charts import chart_runs
 from digit_core.diary import read_events
 from digit_core.model_store import list_models, model_folder
@@ -12,7 +11,7 @@ from digit_core.presets import measure_pace
 from digit_core.settings import read_settings
 from digit_core.types import Run, TrainConfig
 from pages._form import IMAGES, ask_config
-from pages._run import METRICS, follow_link, show_outcome, watch_run
+from pages._run import METRICS, can_train, follow_link, show_outcome, watch_run
 from pages._shared import told_errors
 
 MOST_COMPARED = 8  # runs: as many as there are colours
@@ -80,10 +79,7 @@ with told_errors():
 HISTORY = f"history_{hash(tuple(run.run_id for run in history))}"  # another list, another choice: it counts rows
 left, right = st.columns([1, 2], gap="large")
 with left:
-    can_train = False
-    with told_errors():
-        check_tensorflow()
-        can_train = True
+    trainable = can_train()
     config = ask_config(settings, pace)
     st.button(
         "Train",
@@ -93,7 +89,7 @@ with left:
         args=[config],
         key="train",
         width="stretch",
-        disabled=not can_train or config is None,
+        disabled=not trainable or config is None,
     )
 
 with right, told_errors():
