@@ -17,7 +17,7 @@ from click.core import ParameterSource
 from digit_core import runs
 from digit_core.architectures import check_tensorflow
 from digit_core.classifier import Classifier, load_classifier
-from digit_core.cli_feedback import echo_json, feedback
+from digit_core.cli_feedback import UTC_MOMENT, echo_json, feedback
 from digit_core.datasets import check_dataset, download_mnist, find_mnist, load_mnist
 from digit_core.drawings import read_drawings, read_picture_file
 from digit_core.errors import DataUnavailable, DigitError
@@ -170,17 +170,19 @@ def train(
 @main.command("fine-tune")
 @click.option("--base", help="Id of the model that learns; the default one if left out.")
 @click.option("--visitor", help="A nickname or class whose feedback is learned; everybody's if left out.")
+@click.option("--since", type=UTC_MOMENT, help="Learn feedback from this moment on, in UTC.")
+@click.option("--until", type=UTC_MOMENT, help="Learn feedback from before this moment, in UTC.")
 @click.option("--id", "run_id", help="Id of the run and its model; the time of day if left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
 @click.pass_obj
-def fine_tune(settings: Settings, /, base: str | None, visitor: str | None, run_id: str | None, as_json: bool) -> None:
+def fine_tune(settings: Settings, /, base: str | None, run_id: str | None, as_json: bool, **which: Any) -> None:
     """Teach a model what people said, and measure it before and after. Example: fine-tune --base cnn
 
     The model that comes of it reads only where it is named, until `models default` chooses it.
     """
     check_tensorflow()
     info = load_info(base or load_default(settings), settings)
-    run_id = runs.create_run(plan_fine_tuning(info, settings, visitor), settings, run_id)
+    run_id = runs.create_run(plan_fine_tuning(info, settings, **which), settings, run_id)
     tell = (lambda event: echo_json(dataclasses.asdict(event))) if as_json else _echo_event
     if execute_run(run_id, settings, tell) is None:
         return

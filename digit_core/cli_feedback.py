@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import update_wrapper
 from pathlib import Path
 from typing import Any, get_args
@@ -24,6 +24,16 @@ from digit_core.settings import Settings
 from digit_core.types import Feedback
 
 
+class UtcMoment(click.DateTime):
+    """A day, or a moment of it, in UTC."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        return super().convert(value, param, ctx).replace(tzinfo=UTC)
+
+
+UTC_MOMENT = UtcMoment()
+
+
 def selection_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that choose entries; the command gets them as `which`, a Selection."""
 
@@ -31,16 +41,14 @@ def selection_options(command: Callable[..., None]) -> Callable[..., None]:
         named = tuple(None if digit == NONE else int(digit) for digit in digits)
         names = ("model_id", "verdict", "visitor", "since", "until", "doubt", "deleted")
         chosen = {name: values.pop(name) for name in names}
-        for name in ("since", "until"):
-            chosen[name] = chosen[name] and chosen[name].replace(tzinfo=UTC)
         command(*arguments, which=Selection(true_digits=named, **chosen), **values)
 
     every: Callable[..., None] = update_wrapper(choose, command)
     for option in (
         click.option("--deleted", is_flag=True, help="Those that were deleted, instead of the others."),
         click.option("--doubt", type=click.Choice(get_args(Doubt)), help="Labels that are likely wrong."),
-        click.option("--until", type=click.DateTime(), help="Before this moment, in UTC."),
-        click.option("--since", type=click.DateTime(), help="From this moment on, in UTC."),
+        click.option("--until", type=UTC_MOMENT, help="Before this moment, in UTC."),
+        click.option("--since", type=UTC_MOMENT, help="From this moment on, in UTC."),
         click.option("--visitor", help="A nickname or class."),
         click.option("--verdict", type=click.Choice(get_args(Verdict)), help="How the model did."),
         click.option("--model", "model_id", help="A model that answered; the leading one counts if left out."),

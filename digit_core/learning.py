@@ -10,11 +10,12 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 
 from digit_core.datasets import enter_image, find_mnist, load_mnist, load_pen_digits, load_synthetic, make_dataset
-from digit_core.errors import DataUnavailable, EmptyDrawing
+from digit_core.errors import DataUnavailable, EmptyDrawing, InvalidConfig
 from digit_core.feedback import FeedbackStore
 from digit_core.handwriting import vary
 from digit_core.pen_digits import find_pen_digits
@@ -57,8 +58,16 @@ class Lessons:
     held_out: int
 
 
-def plan_fine_tuning(base: ModelInfo, settings: Settings, visitor: str | None = None) -> TrainConfig:
-    """The settings of a training that teaches a stored model what people said, or what one visitor did."""
+def plan_fine_tuning(
+    base: ModelInfo,
+    settings: Settings,
+    visitor: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> TrainConfig:
+    """The settings of a training that teaches a stored model what people said: one visitor, or from `since` until
+    before `until`, where these are given.
+    """
     old = "mnist" if find_mnist(settings) else "synthetic"
     return replace(
         base.config,
@@ -77,23 +86,39 @@ def plan_fine_tuning(base: ModelInfo, settings: Settings, visitor: str | None = 
         time_budget_s=0.0,
         base_model_id=base.model_id,
         visitor=visitor,
+        since=since.isoformat() if since else None,
+        until=until.isoformat() if until else None,
     )
+
+
+def choose_lessons(config: TrainConfig) -> Selection:
+    """Which feedback a fine-tuning learns from. Raises InvalidConfig for a moment that is none."""
+    try:
+        moments = config.since, config.until
+        since, until = (None if moment is None else datetime.fromisoformat(moment) for moment in moments)
+    except ValueError as error:
+        raise InvalidConfig(f"The feedback is not chosen by a moment ({error}). Give one as 2026-03-01.") from error
+    return Selection(visitor=config.visitor, since=since, until=until)
 
 
 def load_lessons(
     config: TrainConfig, settings: Settings, on_progress: Callable[[str, float], None] = lambda what, share: None
 ) -> Lessons:
-    """Load what people said, and the images of old that go with it. Raises DataUnavailable, FeedbackUnavailable."""
+    """Load what people said, and the images of old that go with it.
+
+    Raises InvalidConfig, DataUnavailable, FeedbackUnavailable.
+    """
     store = FeedbackStore(settings.database_url)
     try:
-        found = store.walk(Selection(visitor=config.visitor))
+        found = store.walk(choose_lessons(config))
         entries = [replace(entry, drawing=Drawing(entry.drawing.strokes)) for entry in found]  # pictures are large
     finally:
         store.close()
     learned, held_out = hold_out(leave_out_doubtful(entries))
     if not learned:
         whose = "Nobody has" if config.visitor is None else f"{config.visitor} has not"
-        raise DataUnavailable(f"{whose} said yet what a drawing shows. Draw some digits and say what they are.")
+        then = "in those days" if config.since or config.until else "yet"
+        raise DataUnavailable(f"{whose} said {then} what a drawing shows. Draw some digits and say what they are.")
     rng = np.random.default_rng([config.seed, len(learned)])
     old = load_mnist(settings) if config.dataset.startswith("mnist") else load_synthetic()
     on_progress("Writing again what people drew", 0.0)

@@ -81,7 +81,8 @@ class TrainConfig:
     answers are half of what is learned. validation_fraction is the share at the end of the training images;
     early_stopping counts epochs without a better validation loss (0: off); time_budget_s counts seconds of training
     (0: none), into which the schedule fits itself. With a base_model_id the network begins as that model and learns
-    what people said, or the one visitor who is named.
+    what people said, of that the one visitor who is named, and from the moment `since` until before the moment `until`
+    (ISO 8601).
     """
 
     architecture: Architecture = "cnn"
@@ -110,6 +111,8 @@ class TrainConfig:
     seed: int = 0
     base_model_id: str | None = None
     visitor: str | None = None
+    since: str | None = None
+    until: str | None = None
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ def show_comparison(info: ModelInfo, settings: Settings) -> None:
     if not losses and any(each.after > each.before for each in comparisons):
         st.success(f"It reads better than {info.parent_id}, and forgot next to nothing.", icon=":material/trending_up:")
     st.caption(
-        f"Learned from {counts['learned']:,} corrections and {counts['confirmed']:,} answers that were right; "
+        f"Learned from {counts['learned']:,} drawings that were misread or collected, and {counts['confirmed']:,} that "
+        "were read rightly; "
         f"{counts['held_out']:,} drawings were held out, to measure with."
     )
     share = st.column_config.NumberColumn(format="percent")

@@ -104,7 +104,7 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
 def fill(config: TrainConfig, settings: Settings) -> None:
     """Set the widgets to a config."""
     for name, value in asdict(config).items():
-        if name not in ("dataset", "base_model_id", "visitor"):
+        if name not in ("dataset", "base_model_id", "visitor", "since", "until"):
             state[name] = ", ".join(map(str, value)) if name in TUPLES else value
     state.teacher_id = config.teacher_id or NO_TEACHER
     base, *added = config.dataset.split("+")

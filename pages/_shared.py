@@ -4,7 +4,8 @@ import base64
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, Literal
 
 import streamlit as st
 from streamlit_drawable_canvas import st_canvas
@@ -92,6 +93,14 @@ def ask_visitor() -> str | None:
 def visitor() -> str | None:
     """The nickname or class that was given last."""
     return st.session_state.get("nickname", "").strip() or None
+
+
+def ask_days(key: str, width: int | Literal["stretch"] = "stretch") -> tuple[datetime | None, datetime | None]:
+    """Ask for days; returns when the first one begins and when the last one is over, or nothing of them."""
+    days = st.date_input("Days (UTC)", (), key=key, width=width, help="The first and the last day")
+    if not days:
+        return None, None
+    return datetime.combine(days[0], time(), UTC), datetime.combine(days[-1], time(), UTC) + timedelta(days=1)
 
 
 def canvas(pen_width: int, page: str = "draw") -> Any:

@@ -2,17 +2,30 @@
 
 import random
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import numpy as np
 import streamlit as st
 
 from digit_core.errors import EmptyDrawing
+from digit_core.model_store import load_default, load_info
 from digit_core.preprocessing import preprocess
 from digit_core.settings import read_settings
 from digit_core.strokes import strokes_from_canvas
-from digit_core.types import Drawing, Feedback
+from digit_core.types import Drawing, Feedback, Pictures
 from pages._run import follow_link
-from pages._shared import ask_visitor, cached_store, canvas, clear, empty, told_errors, undo
+from pages._shared import (
+    ask_visitor,
+    cached_classifier,
+    cached_store,
+    canvas,
+    clear,
+    empty,
+    show_pictures,
+    told_errors,
+    undo,
+)
 
 PEN_WIDTH = 20  # canvas pixels
 EACH = 5  # drawings of each digit that are asked for, unless somebody wants another number
@@ -66,6 +79,19 @@ def take_back() -> None:
         state.wanted.insert(0, last.true_digit)
 
 
+def show_reading(entries: Sequence[Feedback]) -> None:
+    """How many of this round's drawings the model that reads now reads rightly, and the others."""
+    info = load_info(load_default(settings), settings)
+    images, digits = np.stack([entry.image for entry in entries]), np.array([entry.true_digit for entry in entries])
+    said = cached_classifier(info.model_id, info.sha256["model.tflite"]).predict_probabilities(images).argmax(axis=1)
+    wrong = said != digits
+    st.markdown(
+        f"**{info.model_id} reads {np.sum(~wrong)} of these {len(entries)} drawings rightly.** "
+        "Let a model learn them, and see how it reads those that are held out."
+    )
+    show_pictures(Pictures(images[wrong], digits[wrong], said[wrong]), said[wrong].tolist(), "misread")
+
+
 def learn(visitor: str | None) -> None:
     state.taught_by = visitor
     state.go_to = "learn.py"
@@ -74,7 +100,7 @@ def learn(visitor: str | None) -> None:
 if "wanted" not in state:
     begin()
 st.title("Collect drawings")
-st.caption("Draw what is asked for, as you write it. No model looks at it: so a model can be measured, and learn.")
+st.caption("Draw what is asked for, as you write it. No model looks on: so one can be measured, and learn.")
 left, right = st.columns([2, 3], gap="medium")
 done, total = len(state.collected), len(state.collected) + len(state.wanted)
 with right:
@@ -90,6 +116,7 @@ with right:
 with left, told_errors():
     if not state.wanted:
         st.success(f"Done: {done} drawings are kept. Thank you!", icon=":material/check:")
+        show_reading(state.collected)
         st.button("Draw another round", icon=":material/refresh:", key="again", on_click=begin)
     else:
         digit = state.wanted[0]

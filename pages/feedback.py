@@ -1,6 +1,5 @@
 """What people said: how often the models were right, each drawing with its label, doubtful labels, files."""
 
-from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import streamlit as st
@@ -10,7 +9,7 @@ from digit_core.selection import Selection
 from digit_core.settings import read_settings
 from pages._entries import KINDS, show_entries
 from pages._exchange import show_export, show_import
-from pages._shared import NO_DIGIT, cached_store, told_errors
+from pages._shared import NO_DIGIT, ask_days, cached_store, told_errors
 from pages._statistics import show_statistics
 
 VIEWS = {
@@ -76,16 +75,15 @@ def ask_selection(store: FeedbackStore, verdicts: bool) -> Selection:
         visitor = None
         if visitors:
             visitor = st.selectbox("By", visitors, index=None, key="by", placeholder="everybody", width=140)
-        days = st.date_input("Days (UTC)", (), key="days", width=225, help="The first and the last day")
-    first, last = (days[0], days[-1]) if days else (None, None)
+        since, until = ask_days("days", 225)
     return Selection(
         true_digits=tuple(None if digit == NO_DIGIT else digit for digit in digits),
         model_id=model,
         verdict=None if verdict == "deleted" else verdict,
         input_kinds=tuple(kinds),
         visitor=visitor,
-        since=first and datetime.combine(first, time(), UTC),
-        until=last and datetime.combine(last, time(), UTC) + timedelta(days=1),
+        since=since,
+        until=until,
         deleted=verdict == "deleted",
     )
 

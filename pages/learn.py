@@ -1,18 +1,20 @@
 """Teach a model what people said, see it before and after, take it or not, and go back."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from digit_core import runs
 from digit_core.errors import ModelUnavailable
 from digit_core.feedback import FeedbackStore
-from digit_core.learning import plan_fine_tuning
+from digit_core.learning import choose_lessons, plan_fine_tuning
 from digit_core.model_store import list_models, load_default, load_info
 from digit_core.presets import estimate_seconds, estimate_start, measure_pace
-from digit_core.selection import Selection
+from digit_core.selection import ALL
 from digit_core.settings import read_settings
 from digit_core.types import ModelInfo, TrainConfig
 from pages._run import can_train, follow_link, let_read, show_outcome, watch_run
-from pages._shared import cached_store, duration, told_errors
+from pages._shared import ask_days, cached_store, duration, told_errors
 
 settings = read_settings()
 state = st.session_state
@@ -41,10 +43,12 @@ def ask(store: FeedbackStore, infos: dict[str, ModelInfo]) -> None:
     visitor = None
     if visitors:
         visitor = st.selectbox("Whose drawings", visitors, index=None, placeholder="everybody's", key="taught_by")
-    plan = plan_fine_tuning(base, settings, visitor)
-    total = store.count(Selection(visitor=visitor))
-    misread = store.count(Selection(visitor=visitor, verdict="wrong"))
-    if not total:
+    plan = plan_fine_tuning(base, settings, visitor, *ask_days("learned_days"))
+    which = choose_lessons(plan)
+    total, misread = store.count(which), store.count(replace(which, verdict="wrong"))
+    if not total and which != ALL:
+        st.info("No drawing is among these. Choose other days, or somebody else.", icon=":material/search_off:")
+    elif not total:
         st.info(
             "There is nothing to learn yet. On the page Draw, say which digit a misread drawing is; or let Collect ask "
             "for some.",

@@ -1,5 +1,6 @@
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from digit_core import learning, runs
 from digit_core.cli import main
 from digit_core.datasets import load_synthetic
-from digit_core.errors import DataUnavailable, ModelUnavailable
+from digit_core.errors import DataUnavailable, InvalidConfig, ModelUnavailable
 from digit_core.feedback import FeedbackStore
 from digit_core.learning import compare, find_losses, hold_out, leave_out_doubtful, load_lessons, plan_fine_tuning
 from digit_core.model_store import load_default, load_info
@@ -94,6 +95,22 @@ def test_only_one_visitors_drawings_are_learned_where_one_is_named(plan, handwri
     assert lessons.learned == 1 and set(lessons.dataset.y_train[: learning.MOST_REPEATS]) == {7}
 
 
+def test_only_drawings_of_some_days_are_learned_where_days_are_named(plan, handwriting):
+    config, settings = plan
+    keep(*[drawn(digit, handwriting, created_at=NOON + timedelta(days=digit)) for digit in (2, 3, 4)])
+    since, until = ((NOON + timedelta(days=day)).isoformat() for day in (3, 4))
+    lessons = load_lessons(replace(config, since=since, until=until), settings)
+    assert lessons.learned == 1 and set(lessons.dataset.y_train[: learning.MOST_REPEATS]) == {3}
+    with pytest.raises(DataUnavailable, match="Nobody has said in those days"):
+        load_lessons(replace(config, until=NOON.isoformat()), settings)
+
+
+def test_a_moment_that_is_none_is_told(plan):
+    config, settings = plan
+    with pytest.raises(InvalidConfig, match=r"not chosen by a moment .* Give one as"):
+        load_lessons(replace(config, since="yesterday"), settings)
+
+
 @pytest.mark.parametrize(("visitor", "sentence"), [(None, "Nobody has said yet"), ("Zoë", "Zoë has not said yet")])
 def test_without_feedback_there_is_nothing_to_learn(plan, visitor, sentence):
     config, settings = plan
@@ -151,9 +168,12 @@ def test_a_model_learns_by_command_is_compared_with_its_base_and_chosen(plan, ha
     assert CliRunner().invoke(main, ["models", "default", "gone"]).exit_code == 1
 
 
-def test_without_feedback_the_command_says_what_to_do(plan):
+def test_without_feedback_the_command_says_what_to_do(plan, handwriting):
     done = CliRunner().invoke(main, ["fine-tune"])
-    assert done.exit_code == 1 and "Draw some digits" in done.stderr
+    assert done.exit_code == 1 and "Nobody has said yet" in done.stderr and "Draw some digits" in done.stderr
+    keep(drawn(7, handwriting))
+    done = CliRunner().invoke(main, ["fine-tune", "--since", "2026-03-02"])
+    assert done.exit_code == 1 and "Nobody has said in those days" in done.stderr
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"sets": 3}', '{"sets": [{}]}', '{"sets": [], "learned": "x"}'])

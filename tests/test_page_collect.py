@@ -47,6 +47,17 @@ def test_every_digit_is_asked_for_equally_often(collect, handwriting):
     assert "0 of 10 drawings" in said(collect)
 
 
+def test_how_a_round_is_read_is_shown_when_it_is_done(collect, handwriting):
+    collect.number_input(key="each").set_value(1).run()
+    collect.session_state["wanted"] = [7, 4]
+    press(draw(collect.run(), handwriting[7]), "Keep")
+    assert not collect.markdown
+    press(draw(collect, handwriting[1]), "Keep")
+    assert "cnn reads 1 of these 2 drawings rightly" in collect.markdown[0].value
+    press(collect, "Take the last one back")
+    assert asked(collect) == 4 and not collect.markdown
+
+
 def test_without_a_drawing_nothing_is_kept(collect):
     press(collect, "Keep")
     assert "There is nothing yet" in said(collect) and kept() == []

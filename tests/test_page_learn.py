@@ -3,11 +3,12 @@
 import json
 from contextlib import closing
 from dataclasses import asdict, replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
 from apptest import press, said
-from entries import image_of, say
+from entries import NOON, image_of, say
 
 from digit_core import runs
 from digit_core.feedback import FeedbackStore
@@ -71,11 +72,27 @@ def test_what_would_be_learned_is_told_and_started(learn, monkeypatch):
     assert [(plan.base_model_id, plan.visitor, plan.architecture) for plan in plans] == [("ann", "Zoë", "ann")]
 
 
+def test_the_days_are_chosen_whose_drawings_are_learned(learn, monkeypatch):
+    keep(say(7, 1), say(3, image=image_of(99), created_at=NOON + timedelta(days=2)))
+    plans = []
+    monkeypatch.setattr(runs, "start_run", lambda config, settings: plans.append(config) or "taught")
+    learn.run()
+    learn.date_input(key="learned_days").set_value((NOON.date(), NOON.date())).run()
+    assert "1 drawings, 1 of them misread" in said(learn)
+    press(learn, "Learn")
+    assert (plans[0].since, plans[0].until) == ("2026-03-01T00:00:00+00:00", "2026-03-02T00:00:00+00:00")
+    other = NOON.date() + timedelta(days=1)
+    learn.date_input(key="learned_days").set_value((other, other)).run()
+    assert "No drawing is among these" in said(learn) and learn.button(key="learn").disabled
+
+
 def test_what_was_gained_is_shown_accepted_and_undone(learn, taught):
     taught()
     learn.run()
     assert "reads better than cnn, and forgot next to nothing" in said(learn)
-    assert "Learned from 40 corrections and 5 answers that were right; 9 drawings" in said(learn)
+    assert "Learned from 40 drawings that were misread or collected, and 5 that were read rightly; 9 drawings" in said(
+        learn
+    )
     table = next(frame.value for frame in learn.dataframe if "turned wrong" in frame.value)
     assert table.iloc[0].tolist() == ["test images of mnist", 1000, 0.99, 0.995, 8, 3]
     press(learn, "Accept")
