@@ -39,7 +39,8 @@ def run_server(programs: Path) -> Iterator[str]:
     make = [programs / "initdb", "-D", folder / "data", "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-sync"]
     try:
         subprocess.run(make, user=user, cwd=folder, check=True, capture_output=True)
-        subprocess.run([*control, "-l", folder / "log", "-o", places, "start"], user=user, cwd=folder, check=True)
+        start = [*control, "-l", folder / "log", "-o", places, "start"]
+        subprocess.run(start, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         yield f"postgresql://tests@127.0.0.1:{port}"
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], user=user, cwd=folder, check=False, capture_output=True)

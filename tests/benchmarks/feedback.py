@@ -1,8 +1,8 @@
 """How fast the feedback page answers with much in its store: `python -m tests.benchmarks.feedback [ENTRIES]`.
 
-Fills a new SQLite store with 20,000 entries, drawn by the program and as if read by two models, and prints as Markdown
-how long the page's script takes, without a browser: each view, each filter, a leaf far back, an entry opened.
-Takes about a minute.
+Fills new stores with 20,000 entries, drawn by the program and as if read by two models, in SQLite and, where its server
+is installed, in PostgreSQL, and prints as Markdown how long the page's script takes, without a browser: each view, each
+filter, a leaf far back, an entry opened. Takes about two minutes.
 """
 
 import os
@@ -11,19 +11,19 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 from streamlit.testing.v1 import AppTest
 
+from digit_core.database import Database
 from digit_core.feedback import FeedbackStore
 from digit_core.settings import ROOT
 from digit_core.strokes import render
 from digit_core.synthetic import draw_digit
 from digit_core.types import Drawing, Feedback
+from tests.postgres import find_programs, make_database, run_server
 
 ENTRIES = 20_000
 REPEATS = 7
@@ -66,56 +66,71 @@ def fill(store: FeedbackStore, count: int) -> None:
     store.add_all(entries)
 
 
+def measure(url: str, count: int) -> dict[str, list[float]]:
+    """Fill a database; milliseconds of each rerun of the page, by what it shows."""
+    os.environ["DIGIT_LAB_DATABASE_URL"] = url
+    with closing(FeedbackStore(url)) as store:
+        fill(store, count)
+    app = AppTest.from_file(ROOT / "pages" / "_router.py", default_timeout=60).run()
+    app.switch_page("feedback.py").run()
+    took: dict[str, list[float]] = {}
+
+    def rerun(name: str) -> None:
+        took[name] = []
+        for _ in range(REPEATS):
+            start = time.perf_counter()
+            app.run()
+            took[name].append(1000 * (time.perf_counter() - start))
+        if app.exception:
+            raise RuntimeError(app.exception[0].message)
+
+    def view(name: str) -> None:
+        app.segmented_control(key="view").set_value(name).run()
+
+    filters = {
+        "a digit": lambda: app.multiselect(key="digits").set_value([7]),
+        "a model": lambda: app.selectbox(key="said_model").set_value("ann"),
+        "a person": lambda: app.selectbox(key="by").set_value("Zoë"),
+        "a kind of input": lambda: app.multiselect(key="kinds").set_value(["canvas"]),
+        "days": lambda: app.date_input(key="days").set_value((datetime(2026, 2, 1), datetime(2026, 4, 1))),
+    }
+    verdicts = ("right", "wrong", "collected", "unjudged", "deleted")
+    for verdict in verdicts:
+        filters[verdict] = lambda verdict=verdict: app.selectbox(key="said_verdict").set_value(verdict)
+    for name in ("statistics", "drawings"):
+        view(name)
+        rerun(name)
+        for words, choose in filters.items():
+            if name == "drawings" or words not in verdicts:
+                choose()
+                rerun(f"{name}, {words}")
+                app.switch_page("train.py").run()
+                app.switch_page("feedback.py").run()
+    app.number_input(key="leaf").set_value(count // 24).run()
+    rerun("drawings, the last leaf")
+    next(button for button in app.button if button.label == "Open").click()
+    rerun("a drawing, opened")
+    for name in ("doubtful", "files"):
+        view(name)
+        rerun(name)
+    return took
+
+
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else ENTRIES
-    with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{Path(folder) / 'feedback.sqlite3'}"
-        os.environ |= {"DIGIT_LAB_DATABASE_URL": url, "DIGIT_LAB_MODELS": folder}
-        with closing(FeedbackStore(url)) as store:
-            fill(store, count)
-        app = AppTest.from_file(ROOT / "pages" / "_router.py", default_timeout=60).run()
-        app.switch_page("feedback.py").run()
-        print(f"| with {count:,} entries | median, ms | longest, ms |\n|---|---:|---:|")
-
-        def row(name: str, change: Callable[[], AppTest]) -> None:
-            took = []
-            for _ in range(REPEATS):
-                start = time.perf_counter()
-                change()
-                took.append(1000 * (time.perf_counter() - start))
-            if app.exception:
-                raise RuntimeError(app.exception[0].message)
-            print(f"| {name} | {statistics.median(took):.0f} | {max(took):.0f} |", flush=True)
-
-        def view(name: str) -> None:
-            app.segmented_control(key="view").set_value(name).run()
-
-        filters = {
-            "a digit": lambda: app.multiselect(key="digits").set_value([7]),
-            "a model": lambda: app.selectbox(key="said_model").set_value("ann"),
-            "a person": lambda: app.selectbox(key="by").set_value("Zoë"),
-            "a kind of input": lambda: app.multiselect(key="kinds").set_value(["canvas"]),
-            "days": lambda: app.date_input(key="days").set_value((datetime(2026, 2, 1), datetime(2026, 4, 1))),
-        }
-        verdicts = ("right", "wrong", "collected", "unjudged", "deleted")
-        for verdict in verdicts:
-            filters[verdict] = lambda verdict=verdict: app.selectbox(key="said_verdict").set_value(verdict)
-        for name in ("statistics", "drawings"):
-            view(name)
-            row(name, app.run)
-            for words, choose in filters.items():
-                if name == "drawings" or words not in verdicts:
-                    choose()
-                    row(f"{name}, {words}", app.run)
-                    app.switch_page("train.py").run()
-                    app.switch_page("feedback.py").run()
-        app.number_input(key="leaf").set_value(count // 24).run()
-        row("drawings, the last leaf", app.run)
-        next(button for button in app.button if button.label == "Open").click()
-        row("a drawing, opened", app.run)
-        for name in ("doubtful", "files"):
-            view(name)
-            row(name, app.run)
+    with ExitStack() as stack:
+        folder = os.environ["DIGIT_LAB_MODELS"] = stack.enter_context(tempfile.TemporaryDirectory())
+        took = {"SQLite": measure(f"sqlite:///{folder}/feedback.sqlite3", count)}
+        if programs := find_programs():
+            url = make_database(stack.enter_context(run_server(programs)))
+            with closing(Database(url)) as database:
+                database.migrate()
+            took["PostgreSQL"] = measure(url, count)
+    print(f"| with {count:,} entries, ms |" + "".join(f" {name}, median | longest |" for name in took))
+    print("|---|" + "---:|" * 2 * len(took))
+    for name in took["SQLite"]:
+        cells = (f" {statistics.median(each[name]):.0f} | {max(each[name]):.0f} |" for each in took.values())
+        print(f"| {name} |" + "".join(cells))
 
 
 if __name__ == "__main__":
