@@ -1,54 +1,77 @@
 """What a model gained and lost by learning, beside the model that it learned from."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
 from digit_core import runs
-from digit_core.learning import find_losses
+from digit_core.learning import FEEDBACK, find_losses
 from digit_core.settings import Settings
-from digit_core.types import Comparison, ModelInfo
+from digit_core.types import Comparison, Run
 from pages._shared import show_pictures
 
 
-def show_comparison(info: ModelInfo, settings: Settings) -> None:
-    """Before and after, on every set and digit, a warning where it forgot, and what turned wrong."""
-    found = runs.load_comparisons(info.model_id, settings)
+def show_comparison(run: Run, settings: Settings) -> None:
+    """Before and after, on every set, and what that means: a warning where it forgot."""
+    found = runs.load_comparisons(run.run_id, settings)
     if found is None:
         st.warning(
-            f"What it forgot cannot be told: its comparison with {info.parent_id} is missing. Better discard it.",
+            f"What it forgot cannot be told: its comparison with {run.config.base_model_id} is missing. "
+            "Better discard it.",
             icon=":material/warning:",
         )
         return
     comparisons, counts = found
-    losses = find_losses(comparisons)
-    for each in losses:
-        lost = 100 * (each.before - each.after) / each.total
-        st.warning(
-            f"It forgot: it reads {lost:.1f} % of the {each.name} less than {info.parent_id}. Better discard it.",
-            icon=":material/warning:",
-        )
-    if not losses and any(each.after > each.before for each in comparisons):
-        st.success(f"It reads better than {info.parent_id}, and forgot next to nothing.", icon=":material/trending_up:")
-    st.caption(
-        f"Learned from {counts['learned']:,} drawings that were misread or collected, and {counts['confirmed']:,} that "
-        "were read rightly; "
-        f"{counts['held_out']:,} drawings were held out, to measure with."
-    )
+    _show_verdict(comparisons, run.config.base_model_id)
     share = st.column_config.NumberColumn(format="percent")
     st.dataframe(
         pd.DataFrame([_row(each) for each in comparisons]),
         hide_index=True,
-        column_config={"before": share, "after": share},
-        key=f"compared_{info.model_id}",
+        column_config={"images": st.column_config.NumberColumn(format="localized"), "before": share, "after": share},
+        key=f"compared_{run.run_id}",
     )
-    with st.expander("By digit"):
-        table = pd.DataFrame(
-            {each.name: [_words(*counted) for counted in each.by_digit] for each in comparisons}, index=range(10)
+    st.caption(
+        f"Drawings it learned from: {counts['learned']:,} that were misread or collected, {counts['confirmed']:,} that "
+        f"were read rightly; held out, to measure with: {counts['held_out']:,}."
+    )
+
+
+def _show_verdict(comparisons: Sequence[Comparison], base_id: str | None) -> None:
+    losses = find_losses(comparisons)
+    for each in losses:
+        lost = 100 * (each.before - each.after) / each.total
+        st.warning(
+            f"It forgot: it reads {lost:.1f} % of the {each.name} less than {base_id}. Better discard it.",
+            icon=":material/warning:",
         )
-        st.dataframe(table.rename_axis("digit"), key=f"digits_{info.model_id}")
-    lost = runs.load_pictures(info.model_id, "lost", settings)
+    if losses:
+        return
+    held_out = next((each for each in comparisons if each.name == FEEDBACK), None)
+    if held_out is None:
+        st.info("It forgot next to nothing. No drawing was held out: draw with it, and see.", icon=":material/draw:")
+        return
+    words = f"Of the held-out drawings, {held_out.total:,}, it reads {held_out.after:,} rightly, {base_id}"
+    if held_out.after > held_out.before:
+        words = f"{words} {held_out.before:,}; and it forgot next to nothing."
+        st.success(words, icon=":material/trending_up:")
+    elif held_out.after == held_out.before:
+        words = f"{words} as many; it forgot next to nothing. Draw with it, and see."
+        st.info(words, icon=":material/trending_flat:")
+    else:
+        words = f"{words} {held_out.before:,}. Better discard it, and let it learn from more drawings."
+        st.warning(words, icon=":material/trending_down:")
+
+
+def show_changes(run: Run, settings: Settings) -> None:
+    """Before and after, digit by digit, and pictures of what turned wrong."""
+    if found := runs.load_comparisons(run.run_id, settings):
+        with st.expander("Before and after, by digit"):
+            columns = {each.name: [_words(*counted) for counted in each.by_digit] for each in found[0]}
+            st.dataframe(pd.DataFrame(columns, index=range(10)).rename_axis("digit"), key=f"digits_{run.run_id}")
+    lost = runs.load_pictures(run.run_id, "lost", settings)
     if lost is not None and len(lost.images):
-        st.markdown(f"**What {info.parent_id} read rightly and this one does not**, people's drawings first")
+        st.markdown(f"**What {run.config.base_model_id} read rightly and this one does not**, people's drawings first")
         show_pictures(lost, lost.y_pred.tolist(), "lost")
 
 

@@ -14,7 +14,7 @@ from digit_core.errors import DigitError, ModelUnavailable
 from digit_core.model_store import load_default, load_evaluation, load_info, model_folder, save_default
 from digit_core.settings import Settings, read_settings
 from digit_core.types import Run, TrainEvent
-from pages._comparison import show_comparison
+from pages._comparison import show_changes, show_comparison
 from pages._form import fill
 from pages._shared import duration, show_pictures, tell, told_errors
 
@@ -92,8 +92,13 @@ def show_run(run: Run, ghost: str | None, settings: Settings) -> None:
     steps = [event for event in events if event.kind in STEPS]
     st.subheader(f"{run.run_id}: {run.status}", anchor=False)
     _show_status(run, events, settings)
+    learned = run.status == "finished" and run.config.base_model_id is not None
+    if learned:
+        show_comparison(run, settings)
     with st.container(horizontal=True, key="run_actions"):
         _offer_actions(run, settings)
+    if learned:
+        show_changes(run, settings)
     if steps:
         specs = _specs(BEST_BEFORE if ghost else "")
         tables = _tables(run.run_id, ghost)
@@ -236,8 +241,6 @@ def _show_result(run: Run, settings: Settings) -> None:
     except DigitError as error:
         st.error(str(error), icon=":material/error:")
         return
-    if info.parent_id:
-        show_comparison(info, settings)
     figures = {
         "Test accuracy": f"{100 * info.test_accuracy:.2f} %",
         "Test loss": f"{info.test_loss:.4f} nats",

@@ -112,7 +112,8 @@ with right:
         own = visitor if {entry.visitor for entry in state.collected} == {visitor} else None
         words = "Learn my handwriting" if own else "Learn from everybody's drawings"
         help = "A model learns them, and you see how it reads others before and after"
-        st.button(words, icon=":material/school:", key="to_learn", on_click=learn, args=[own], help=help)
+        kind = "secondary" if state.wanted else "primary"
+        st.button(words, type=kind, icon=":material/school:", key="to_learn", on_click=learn, args=[own], help=help)
 with left, told_errors():
     if not state.wanted:
         st.success(f"Done: {done} drawings are kept. Thank you!", icon=":material/check:")

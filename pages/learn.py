@@ -56,8 +56,8 @@ def ask(store: FeedbackStore, infos: dict[str, ModelInfo]) -> None:
         )
     else:
         st.caption(
-            f"{total:,} drawings, {misread:,} of them misread. Of five and more, about a fifth is held out, to measure "
-            "with; the others are mixed with many images of old. It takes about "
+            f"Drawings: {total:,}; misread: {misread:,}. Of five and more, about a fifth is held out, to measure with; "
+            "the others are mixed with many images of old. It takes about "
             f"{duration(estimate_seconds(plan, measure_pace(history)))} "
             f"after {duration(estimate_start(plan))} to start."
         )

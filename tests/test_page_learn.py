@@ -37,7 +37,7 @@ def by_digit(*counts):
 def taught(keep_run):
     """A model that learned from the CNN: its run, and how it compares."""
 
-    def make(before: int = 990, after: int = 995):
+    def make(before: int = 990, after: int = 995, held_out: tuple[int, int] | None = (6, 8)):
         settings = read_settings()
         folder = keep_run("taught", "queued", "started", "epoch", "finished", message="99.00 % of 1,000 test images")
         config = plan_fine_tuning(load_info("cnn", settings), settings)
@@ -48,6 +48,8 @@ def taught(keep_run):
         values |= {"parent_id": "cnn", "config": asdict(config)}
         (folder / "metadata.json").write_text(json.dumps(values))
         sets = [Comparison("test images of mnist", 1000, before, after, 3, by_digit(1000, before, after))]
+        if held_out:
+            sets.append(Comparison("held-out feedback", 9, *held_out, 1, by_digit(9, *held_out)))
         runs.save_comparisons(folder, sets, {"learned": 40, "confirmed": 5, "held_out": 9})
         runs.save_pictures(folder, "lost", Pictures(np.zeros((1, 28, 28), np.uint8), np.array([7]), np.array([1])))
         return folder
@@ -64,10 +66,10 @@ def test_what_would_be_learned_is_told_and_started(learn, monkeypatch):
     plans = []
     monkeypatch.setattr(runs, "start_run", lambda config, settings: plans.append(config) or "taught")
     learn.run()
-    assert "3 drawings, 1 of them misread" in said(learn)
+    assert "Drawings: 3; misread: 1" in said(learn)
     learn.selectbox(key="base_model").set_value("ann").run()
     learn.selectbox(key="taught_by").set_value("Zoë").run()
-    assert "1 drawings, 0 of them misread" in said(learn)
+    assert "Drawings: 1; misread: 0" in said(learn)
     press(learn, "Learn")
     assert [(plan.base_model_id, plan.visitor, plan.architecture) for plan in plans] == [("ann", "Zoë", "ann")]
 
@@ -78,7 +80,7 @@ def test_the_days_are_chosen_whose_drawings_are_learned(learn, monkeypatch):
     monkeypatch.setattr(runs, "start_run", lambda config, settings: plans.append(config) or "taught")
     learn.run()
     learn.date_input(key="learned_days").set_value((NOON.date(), NOON.date())).run()
-    assert "1 drawings, 1 of them misread" in said(learn)
+    assert "Drawings: 1; misread: 1" in said(learn)
     press(learn, "Learn")
     assert (plans[0].since, plans[0].until) == ("2026-03-01T00:00:00+00:00", "2026-03-02T00:00:00+00:00")
     other = NOON.date() + timedelta(days=1)
@@ -89,9 +91,9 @@ def test_the_days_are_chosen_whose_drawings_are_learned(learn, monkeypatch):
 def test_what_was_gained_is_shown_accepted_and_undone(learn, taught):
     taught()
     learn.run()
-    assert "reads better than cnn, and forgot next to nothing" in said(learn)
-    assert "Learned from 40 drawings that were misread or collected, and 5 that were read rightly; 9 drawings" in said(
-        learn
+    assert (
+        "learned from: 40 that were misread or collected, 5 that were read rightly; held out, to measure with: 9"
+        in (said(learn))
     )
     table = next(frame.value for frame in learn.dataframe if "turned wrong" in frame.value)
     assert table.iloc[0].tolist() == ["test images of mnist", 1000, 0.99, 0.995, 8, 3]
@@ -99,6 +101,20 @@ def test_what_was_gained_is_shown_accepted_and_undone(learn, taught):
     assert load_default(read_settings()) == "taught"
     press(learn, "Go back to cnn")
     assert load_default(read_settings()) == "cnn" and "way_back" not in str(learn.main)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "sentence"),
+    [
+        ((6, 8), "Of the held-out drawings, 9, it reads 8 rightly, cnn 6; and it forgot next to nothing."),
+        ((8, 8), "it reads 8 rightly, cnn as many; it forgot next to nothing. Draw with it"),
+        ((8, 6), "it reads 6 rightly, cnn 8. Better discard it"),
+        (None, "No drawing was held out: draw with it"),
+    ],
+)
+def test_what_it_makes_of_drawings_that_it_did_not_learn_is_told(learn, taught, held_out, sentence):
+    taught(held_out=held_out)
+    assert sentence in said(learn.run())
 
 
 def test_what_was_forgotten_is_warned_of(learn, taught):
