@@ -51,7 +51,7 @@ def _show_verdict(comparisons: Sequence[Comparison], base_id: str | None) -> Non
     if held_out is None:
         st.info("It forgot next to nothing. No drawing was held out: draw with it, and see.", icon=":material/draw:")
         return
-    words = f"Of the held-out drawings, {held_out.total:,}, it reads {held_out.after:,} rightly, {base_id}"
+    words = f"Of the drawings held out ({held_out.total:,}) it reads {held_out.after:,} rightly, {base_id}"
     if held_out.after > held_out.before:
         words = f"{words} {held_out.before:,}; and it forgot next to nothing."
         st.success(words, icon=":material/trending_up:")
@@ -78,11 +78,11 @@ def show_changes(run: Run, settings: Settings) -> None:
 def _row(each: Comparison) -> dict[str, str | float | int]:
     return {
         "read rightly of": each.name,
-        "images": each.total,
         "before": each.before / each.total,
         "after": each.after / each.total,
         "turned right": each.after - each.before + each.turned_wrong,
         "turned wrong": each.turned_wrong,
+        "images": each.total,
     }
 
 

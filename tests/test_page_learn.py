@@ -96,7 +96,7 @@ def test_what_was_gained_is_shown_accepted_and_undone(learn, taught):
         in (said(learn))
     )
     table = next(frame.value for frame in learn.dataframe if "turned wrong" in frame.value)
-    assert table.iloc[0].tolist() == ["test images of mnist", 1000, 0.99, 0.995, 8, 3]
+    assert table.iloc[0].tolist() == ["test images of mnist", 0.99, 0.995, 8, 3, 1000]
     press(learn, "Accept")
     assert load_default(read_settings()) == "taught"
     press(learn, "Go back to cnn")
@@ -106,7 +106,7 @@ def test_what_was_gained_is_shown_accepted_and_undone(learn, taught):
 @pytest.mark.parametrize(
     ("held_out", "sentence"),
     [
-        ((6, 8), "Of the held-out drawings, 9, it reads 8 rightly, cnn 6; and it forgot next to nothing."),
+        ((6, 8), "Of the drawings held out (9) it reads 8 rightly, cnn 6; and it forgot next to nothing."),
         ((8, 8), "it reads 8 rightly, cnn as many; it forgot next to nothing. Draw with it"),
         ((8, 6), "it reads 6 rightly, cnn 8. Better discard it"),
         (None, "No drawing was held out: draw with it"),
