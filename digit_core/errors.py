@@ -9,7 +9,8 @@ DigitError
 ├── InvalidConfig          a training setting outside its range
 ├── TrainingUnavailable    TensorFlow cannot be used on this machine
 ├── StorageFailed          a disk that is full or cannot be written
-└── FeedbackUnavailable    the feedback database cannot be used
+├── FeedbackUnavailable    the feedback database cannot be used
+└── FeedbackChanged        an entry is not any more what it was when it was looked at
 
 Each message says what came and what to do. Doors (page, API, command line) catch `DigitError`, once; bugs pass.
 """
@@ -53,3 +54,7 @@ class StorageFailed(DigitError):
 
 class FeedbackUnavailable(DigitError):
     """The feedback database cannot be used."""
+
+
+class FeedbackChanged(DigitError):
+    """Somebody else has changed an entry."""

@@ -7,6 +7,7 @@ on; counting reads that index and the narrow table of answers: drawings stay unt
 
 import builtins
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from digit_core.database import Database
-from digit_core.errors import FeedbackUnavailable, UnreadableInput
+from digit_core.errors import FeedbackChanged, FeedbackUnavailable, UnreadableInput
 from digit_core.feedback_stats import FeedbackStats, count_feedback
 from digit_core.selection import ALL, Selection
 from digit_core.strokes import SIDE
@@ -24,6 +25,7 @@ from digit_core.tables import ANSWER, ENTRIES, FEEDBACK, to_digit, to_feedback, 
 from digit_core.types import Feedback
 
 CHUNK = 200  # entries in memory
+CHANGING = ("true_digit", "judged", "reviewed_at", "deleted_at")
 NEWEST_FIRST = (FEEDBACK.c.created_at.desc(), FEEDBACK.c.id.desc())
 
 
@@ -78,35 +80,43 @@ class FeedbackStore:
                 connection.execute(sa.insert(ANSWER), answers)
         return len(new)
 
-    def delete(self, feedback_id: str) -> None:
-        """Leave an entry out of lists and counts; raises UnreadableInput when its id is unknown."""
-        self._change(feedback_id, deleted_at=datetime.now(UTC))
+    def delete(self, seen: Feedback) -> Feedback:
+        """Leave an entry out of lists and counts. Returns and raises what `change` does."""
+        return self.change(seen, replace(seen, deleted_at=datetime.now(UTC)))
 
-    def restore(self, feedback_id: str) -> None:
-        """Undo a delete; raises UnreadableInput when the id is unknown."""
-        self._change(feedback_id, deleted_at=None)
+    def restore(self, seen: Feedback) -> Feedback:
+        """Undo a delete. Returns and raises what `change` does."""
+        return self.change(seen, replace(seen, deleted_at=None))
 
-    def review(self, feedback_id: str, true_digit: int | None) -> None:
+    def review(self, seen: Feedback, true_digit: int | None) -> Feedback:
         """Confirm or correct what an entry shows, a digit or None for what is none: it is not doubtful any more.
 
-        Raises UnreadableInput when its id is unknown.
+        Returns and raises what `change` does.
         """
         digit = None if true_digit is None else to_digit(true_digit)
-        self._change(feedback_id, true_digit=digit, judged=True, reviewed_at=datetime.now(UTC))
+        return self.change(seen, replace(seen, true_digit=digit, judged=True, reviewed_at=datetime.now(UTC)))
 
-    def undo(self, before: Feedback) -> None:
-        """Give an entry the label, the doubt and the place in lists that it had before it was changed.
+    def change(self, seen: Feedback, wanted: Feedback) -> Feedback:
+        """Give an entry another label, doubt and place in lists, those of `wanted`, and return it as it is now.
 
-        Raises UnreadableInput when its id is unknown.
+        seen: the entry as it was when that was decided; so to change it back is to undo. Raises FeedbackChanged when
+        somebody has changed it since, UnreadableInput when its id is unknown.
         """
-        names = ("true_digit", "judged", "reviewed_at", "deleted_at")
-        self._change(before.id, **{name: getattr(before, name) for name in names})
+        as_seen = [FEEDBACK.c[name].is_not_distinct_from(getattr(seen, name)) for name in CHANGING]
+        values = {name: getattr(wanted, name) for name in CHANGING}
+        change = sa.update(FEEDBACK).where(FEEDBACK.c.id == to_id(seen.id), *as_seen).values(**values)
+        with self._database.writing() as connection:
+            changed = connection.execute(change).rowcount
+        if not changed:
+            self.get(seen.id)
+            raise FeedbackChanged("Somebody has changed this drawing since you saw it. Look at it again.")
+        return replace(seen, **values)
 
     def get(self, feedback_id: str) -> Feedback:
         """Return an entry, be it deleted or not; raises UnreadableInput when its id is unknown."""
         found = self._read(FEEDBACK.c.id == to_id(feedback_id))
         if not found:
-            raise _unknown(feedback_id)
+            raise UnreadableInput(f"There is no feedback with the id {feedback_id}. Choose one from the list.")
         return found[0]
 
     def list(self, limit: int = 50, offset: int = 0, which: Selection = ALL) -> builtins.list[Feedback]:
@@ -126,6 +136,15 @@ class FeedbackStore:
         """Return how many entries are selected."""
         with self._database.transaction() as connection:
             return connection.scalar(which.restrict(sa.select(sa.func.count()).select_from(FEEDBACK))) or 0
+
+    def place(self, entry: Feedback, which: Selection = ALL) -> int:
+        """Return how many of the selected entries are newer than one, which need not be among them."""
+        columns = FEEDBACK.c
+        later = columns.created_at == entry.created_at, columns.id > entry.id
+        newer = sa.or_(columns.created_at > entry.created_at, sa.and_(*later))
+        with self._database.transaction() as connection:
+            query = which.restrict(sa.select(sa.func.count()).select_from(FEEDBACK)).where(newer)
+            return connection.scalar(query) or 0
 
     def images(self) -> tuple[np.ndarray, np.ndarray]:
         """Every drawing that is a digit: images `(N, 28, 28) uint8` as the models saw them, digits `(N,) int64`."""
@@ -167,13 +186,3 @@ class FeedbackStore:
         with self._database.transaction() as connection:
             rows = connection.execute(entries).all()
         return [to_feedback([*group]) for _, group in groupby(rows, lambda row: row.id)]
-
-    def _change(self, feedback_id: str, **values: int | bool | datetime | None) -> None:
-        change = sa.update(FEEDBACK).where(FEEDBACK.c.id == to_id(feedback_id)).values(**values)
-        with self._database.writing() as connection:
-            if connection.execute(change).rowcount == 0:
-                raise _unknown(feedback_id)
-
-
-def _unknown(feedback_id: str) -> UnreadableInput:
-    return UnreadableInput(f"There is no feedback with the id {feedback_id}. Choose one from the list.")

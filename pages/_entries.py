@@ -2,6 +2,7 @@
 
 import base64
 import html
+import time
 from collections.abc import Callable
 
 import cv2
@@ -23,6 +24,7 @@ KINDS: dict[InputKind, str] = {
     "import": "imported",
 }
 LEAF = 24  # entries in the gallery at once
+HASTE = 0.5  # seconds after a press: another one so soon belongs to it
 state = st.session_state
 
 
@@ -33,53 +35,59 @@ def show_entries(store: FeedbackStore, which: Selection, nothing: str = "No draw
     if not total:
         st.info(nothing, icon=":material/filter_alt_off:")
         return
-    selected, place = state.get("opened") or (which, None)
-    if place is not None and selected == which:
-        entries = store.list(1, min(place, total - 1), which)
-        if entries:
-            _show_entry(store, entries[0], which, min(place, total - 1), total)
+    selected, opened = state.get("opened") or (which, None)
+    if opened and selected == which:
+        place = min(store.place(opened, which), total - 1)  # where it is, or, if it left the selection, the next one
+        around = store.list(3, max(place - 1, 0), which)
+        if len(around) > min(place, 1):
+            _show_entry(store, around, which, place, total)
             return
     leaves = -(-total // LEAF)
     leaf = min(st.number_input(f"Leaf, of {leaves}", 1, leaves, 1, key="leaf", width=140), leaves) if leaves > 1 else 1
     st.caption(f"{total:,} drawings, the newest first: as drawn, and as the models saw them.")
     with st.container(horizontal=True, key="gallery"):
-        for number, entry in enumerate(store.list(LEAF, LEAF * (leaf - 1), which), LEAF * (leaf - 1)):
-            _show_tile(entry, which, number)
+        for entry in store.list(LEAF, LEAF * (leaf - 1), which):
+            _show_tile(entry, which)
 
 
 def _verdict(entry: Feedback) -> str:
     return f"It is {label_of(entry.true_digit)}" if entry.judged else "Nobody judged it"
 
 
-def _show_tile(entry: Feedback, which: Selection, place: int) -> None:
+def _show_tile(entry: Feedback, which: Selection) -> None:
     with st.container(border=True, width=170, key=f"entry_{entry.id}"):
         _show_pictures(entry, 65)
         read = ", ".join(f"{answer['model_id'].upper()} {answer['digit']}" for answer in entry.answers)
         st.markdown(f"**{_verdict(entry)}**  \n{read or 'collected'}  \n:small[{entry.created_at:%Y-%m-%d %H:%M} UTC]")
-        st.button("Open", icon=":material/open_in_full:", key=f"open_{entry.id}", on_click=_open, args=[which, place])
+        words = f"{_verdict(entry)}, {entry.created_at:%Y-%m-%d %H:%M} UTC: all that is known of it"
+        icon, key = ":material/open_in_full:", f"open_{entry.id}"
+        st.button("Open", icon=icon, key=key, on_click=_open, args=[which, entry], help=words)
 
 
 def _show_pictures(entry: Feedback, side: int) -> None:
     """As drawn, and as the models saw it, side by side."""
-    label = label_of(entry.true_digit)
+    what = f"{_verdict(entry)}: the drawing"
     tiles = []
-    for picture, words in ((picture_of(entry), f"a {label} as drawn"), (entry.image, f"the same {label} as seen")):
-        shrink = min(1.0, 2 * side / max(picture.shape))
-        small = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    for picture, words in ((picture_of(entry), f"{what} as drawn"), (entry.image, f"{what} as seen")):
+        height, width = picture.shape
+        shrink = min(1.0, 2 * side / max(height, width))
+        size = max(1, round(width * shrink)), max(1, round(height * shrink))
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
         png = base64.b64encode(encode_png(small)).decode()
         style = f"width:{side}px;height:{side}px;object-fit:contain;background:#000;image-rendering:pixelated"
         tiles.append(f'<img src="data:image/png;base64,{png}" alt="{html.escape(words)}" style="{style}">')
     st.html(f'<div style="display:flex;gap:6px">{"".join(tiles)}</div>')
 
 
-def _show_entry(store: FeedbackStore, entry: Feedback, which: Selection, place: int, total: int) -> None:
-    """All that is known of one entry."""
+def _show_entry(store: FeedbackStore, around: list[Feedback], which: Selection, place: int, total: int) -> None:
+    """All that is known of the entry at a place; around: with it, in order, the newer and the older one, if any."""
+    at = min(place, 1)
+    entry, newer, older = around[at], around[0] if at else None, next(iter(around[at + 1 :]), None)
     with st.container(horizontal=True, vertical_alignment="center", key="leafing"):
         st.button("All drawings", icon=":material/arrow_back:", on_click=_open, args=[which, None], key="close")
-        newer = {"on_click": _open, "args": [which, place - 1], "disabled": place == 0}
-        st.button("Newer", icon=":material/chevron_left:", **newer)
-        older = {"on_click": _open, "args": [which, place + 1], "disabled": place + 1 == total}
-        st.button("Older", icon=":material/chevron_right:", **older)
+        for words, icon, other in (("Newer", "chevron_left", newer), ("Older", "chevron_right", older)):
+            leaf = {"on_click": _open, "args": [which, other], "disabled": other is None}
+            st.button(words, icon=f":material/{icon}:", **leaf)
         st.caption(f"{place + 1:,} of {total:,}")
     left, right = st.columns([2, 3], gap="large")
     with left:
@@ -97,7 +105,7 @@ def _show_entry(store: FeedbackStore, entry: Feedback, which: Selection, place: 
         if entry.reviewed_at:
             st.caption(f"Looked at again on {entry.reviewed_at:%Y-%m-%d %H:%M} UTC.")
         if entry.deleted_at:
-            restore = [_restore, store, entry]
+            restore = ["Restored.", store.restore, entry]
             st.button("Restore", icon=":material/undo:", key="restore_entry", on_click=_act, args=restore)
             return
         with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key="relabel"):
@@ -105,50 +113,45 @@ def _show_entry(store: FeedbackStore, entry: Feedback, which: Selection, place: 
             for digit in (*range(10), None):
                 if digit != entry.true_digit or not entry.judged:
                     name = label_of(digit)
-                    st.button(name, key=f"relabel_{name}", on_click=_act, args=[_review, store, entry, digit])
+                    correct = [f"Corrected: it is {name}.", store.review, entry, digit]
+                    st.button(name, key=f"relabel_{name}", on_click=_act, args=correct)
         with st.container(horizontal=True, key="entry_actions"):
             if entry.judged:
-                confirm = [_review, store, entry, entry.true_digit]
+                words = f"Confirmed: it is {label_of(entry.true_digit)}."
+                confirm = [words, store.review, entry, entry.true_digit]
                 st.button("The label is right", icon=":material/check:", key="confirm", on_click=_act, args=confirm)
-            st.button("Delete", icon=":material/delete:", key="delete", on_click=_act, args=[_delete, store, entry])
+            delete = ["Deleted.", store.delete, entry]
+            st.button("Delete", icon=":material/delete:", key="delete", on_click=_act, args=delete)
 
 
-def _open(which: Selection, place: int | None) -> None:
-    """Show the entry at a place among what is selected, or none; another selection shows its gallery."""
-    state.opened = which, place
+def _open(which: Selection, entry: Feedback | None) -> None:
+    """Show an entry among what is selected, or none; another selection shows its gallery."""
+    state.opened = which, entry
+    state.pop("entry_note", None)
 
 
-def _act(action: Callable[..., str], store: FeedbackStore, entry: Feedback, *arguments: int | None) -> None:
-    """Do what was pressed, tell it, and keep what undoes it."""
+def _act(words: str, change: Callable[..., Feedback], entry: Feedback, *arguments: int | None) -> None:
+    """Do what was pressed, tell it, and keep what undoes it.
+
+    The second press of a double-click, which would hit the drawing that comes next, is none.
+    """
+    now = time.monotonic()
+    if now - state.get("acted_at", -HASTE) < HASTE:
+        return
+    state.acted_at = now
     state.pop("export", None)  # it holds what was said before
     try:
-        state.entry_note = action(store, entry, *arguments), entry
+        state.entry_note = words, change(entry, *arguments), entry
     except DigitError as error:
         state.entry_problem = str(error)
 
 
-def _review(store: FeedbackStore, entry: Feedback, digit: int | None) -> str:
-    store.review(entry.id, digit)
-    label = label_of(digit)
-    return f"Confirmed: it is {label}." if entry.judged and digit == entry.true_digit else f"Corrected: it is {label}."
-
-
-def _delete(store: FeedbackStore, entry: Feedback) -> str:
-    store.delete(entry.id)
-    return "Deleted."
-
-
-def _restore(store: FeedbackStore, entry: Feedback) -> str:
-    store.restore(entry.id)
-    return "Restored."
-
-
-def _undo(store: FeedbackStore, entry: Feedback) -> None:
-    """Make an entry what it was before it was changed last."""
+def _undo(store: FeedbackStore, after: Feedback, before: Feedback) -> None:
+    """Make an entry what it was before it was changed last, unless somebody else has changed it since."""
     state.pop("export", None)
+    state.pop("entry_note", None)
     try:
-        store.undo(entry)
-        state.pop("entry_note", None)
+        store.change(after, before)
     except DigitError as error:
         state.entry_problem = str(error)
 
@@ -157,7 +160,9 @@ def _show_note(store: FeedbackStore) -> None:
     if problem := state.pop("entry_problem", None):
         tell(problem)
     if note := state.get("entry_note"):
-        words, before = note
+        words, after, before = note
         with st.container(horizontal=True, vertical_alignment="center", key="done"):
+            with st.container(width=80):
+                _show_pictures(after, 36)
             st.success(words, icon=":material/check:")
-            st.button("Undo", icon=":material/undo:", key="undo_entry", on_click=_undo, args=[store, before])
+            st.button("Undo", icon=":material/undo:", key="undo_entry", on_click=_undo, args=[store, after, before])

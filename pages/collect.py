@@ -25,6 +25,7 @@ from pages._shared import (
     show_pictures,
     told_errors,
     undo,
+    visitor,
 )
 
 PEN_WIDTH = 20  # canvas pixels
@@ -44,7 +45,7 @@ def begin() -> None:
     state.wanted, state.collected, state.asked_id = wanted, [], str(uuid.uuid4())
 
 
-def keep(feedback_id: str, digit: int, visitor: str | None) -> None:
+def keep(feedback_id: str, digit: int) -> None:
     """Keep the drawing as the digit that was asked for, and ask for the next one; a second press is the same entry."""
     with told_errors():
         if feedback_id != state.asked_id:
@@ -54,12 +55,17 @@ def keep(feedback_id: str, digit: int, visitor: str | None) -> None:
             raise EmptyDrawing(f"There is nothing yet. Draw the digit {digit} first.")
         drawing = Drawing(strokes)
         now, image = datetime.now(UTC), preprocess(drawing)
-        entry = Feedback(feedback_id, now, state.session_id, drawing, "canvas", image, (), digit, visitor)
+        entry = Feedback(feedback_id, now, state.session_id, drawing, "canvas", image, (), digit, visitor())
         cached_store(settings.database_url).add(entry)
         state.collected.append(entry)
         state.wanted.pop(0)
-        state.asked_id = str(uuid.uuid4())
-        empty()
+        ask_anew()
+
+
+def ask_anew() -> None:
+    """Wait for another drawing: what is on the canvas was not meant as the digit that is asked for now."""
+    state.asked_id = str(uuid.uuid4())
+    empty()
 
 
 def skip() -> None:
@@ -68,15 +74,17 @@ def skip() -> None:
     others = [place for place, other in enumerate(state.wanted) if other != digit]
     if others:
         state.wanted = state.wanted[others[0] :] + state.wanted[: others[0]]
+        ask_anew()
 
 
 def take_back() -> None:
     """Take the last drawing out again, and ask for it anew."""
     with told_errors():
         last = state.collected[-1]
-        cached_store(settings.database_url).delete(last.id)
+        cached_store(settings.database_url).delete(last)
         state.collected.pop()
         state.wanted.insert(0, last.true_digit)
+        ask_anew()
 
 
 def show_reading(entries: Sequence[Feedback]) -> None:
@@ -92,8 +100,8 @@ def show_reading(entries: Sequence[Feedback]) -> None:
     show_pictures(Pictures(images[wrong], digits[wrong], said[wrong]), said[wrong].tolist(), "misread")
 
 
-def learn(visitor: str | None) -> None:
-    state.taught_by = visitor
+def learn(taught_by: str | None) -> None:
+    state.taught_by = taught_by
     state.go_to = "learn.py"
 
 
@@ -104,12 +112,14 @@ st.caption("Draw what is asked for, as you write it. No model looks on: so one c
 left, right = st.columns([2, 3], gap="medium")
 done, total = len(state.collected), len(state.collected) + len(state.wanted)
 with right:
-    visitor = ask_visitor()
-    st.number_input("Of each digit", 1, 50, EACH, key="each", on_change=begin, persist_state="session", width=160)
+    ask_visitor()
+    help = "Another number begins a new round; what was drawn is kept"
+    more = {"key": "each", "on_change": begin, "persist_state": "session", "help": help}
+    st.number_input("Of each digit", 1, 50, EACH, width=160, **more)
     st.progress(done / total, f"{done} of {total} drawings")
     if done:
         st.button("Take the last one back", icon=":material/undo:", key="take_back", on_click=take_back)
-        own = visitor if {entry.visitor for entry in state.collected} == {visitor} else None
+        own = visitor() if {entry.visitor for entry in state.collected} == {visitor()} else None
         words = "Learn my handwriting" if own else "Learn from everybody's drawings"
         help = "A model learns them, and you see how it reads others before and after"
         kind = "secondary" if state.wanted else "primary"
@@ -117,14 +127,15 @@ with right:
 with left, told_errors():
     if not state.wanted:
         st.success(f"Done: {done} drawings are kept. Thank you!", icon=":material/check:")
-        show_reading(state.collected)
+        with told_errors():
+            show_reading(state.collected)
         st.button("Draw another round", icon=":material/refresh:", key="again", on_click=begin)
     else:
         digit = state.wanted[0]
         st.header(f"Draw the digit {digit}", anchor=False)
         canvas(PEN_WIDTH, "collect")
         with st.container(horizontal=True, key="canvas_tools"):
-            asked = [state.asked_id, digit, visitor]
+            asked = [state.asked_id, digit]
             st.button("Keep", type="primary", icon=":material/check:", key="keep", on_click=keep, args=asked)
             st.button("Undo", icon=":material/undo:", on_click=undo, help="Take back the last stroke")
             st.button("Clear", icon=":material/delete:", on_click=clear, help="Empty the canvas")

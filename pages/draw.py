@@ -123,7 +123,7 @@ def log(answered: Answered, digit: int | None) -> None:
         with told_errors():
             store = cached_store(settings.database_url)
             if fingerprint in state.unjudged:
-                store.review(feedback_id, digit)
+                store.change(replace(feedback, judged=False, true_digit=None), feedback)
                 state.unjudged.remove(fingerprint)
             else:
                 store.add(feedback)
@@ -170,7 +170,7 @@ def _goes_on(before: Drawing, drawing: Drawing) -> bool:
 def take_back(fingerprint: str) -> None:
     if said := state.said.get(fingerprint):
         with told_errors():
-            cached_store(settings.database_url).delete(said.id)
+            cached_store(settings.database_url).delete(said)
             del state.said[fingerprint], state.feedback_ids[fingerprint]
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from sqlalchemy import Engine, event
 
 from digit_core import database as database_module
 from digit_core.database import Database
-from digit_core.errors import DigitError, EmptyDrawing, FeedbackUnavailable, TooLarge, UnreadableInput
+from digit_core.errors import DigitError, EmptyDrawing, FeedbackChanged, FeedbackUnavailable, TooLarge, UnreadableInput
 from digit_core.feedback import FeedbackStore
 from digit_core.feedback_stats import FeedbackStats
 from digit_core.selection import Selection
@@ -105,7 +105,7 @@ def test_an_id_is_the_same_however_it_is_written(store):
 
 def test_a_repeat_does_not_bring_back_what_was_deleted(store):
     store.add(said := say(7, 7))
-    store.delete(said.id)
+    store.delete(said)
     store.add(said)
     assert store.list() == [] and store.get(said.id).deleted_at is not None
 
@@ -142,10 +142,10 @@ def test_stores_that_open_a_new_file_at_once_all_open_it(file):
 
 def test_a_deleted_entry_is_out_of_lists_and_counts_until_it_is_restored(store):
     store.add(said := say(7, 1))
-    store.delete(said.id)
+    gone = store.delete(said)
     assert store.list() == store.list(which=MISREAD) == []
     assert store.stats().total == 0 and store.stats().by_model == {}
-    store.restore(said.id)
+    store.restore(gone)
     assert store.get(said.id).deleted_at is None
     assert len(store.list()) == store.stats().total == 1
 
@@ -153,16 +153,16 @@ def test_a_deleted_entry_is_out_of_lists_and_counts_until_it_is_restored(store):
 def test_a_deleted_entry_knows_when(store):
     store.add(said := say(7, 7))
     before = datetime.now(UTC)
-    store.delete(said.id)
+    store.delete(said)
     assert before <= store.get(said.id).deleted_at <= datetime.now(UTC)
 
 
-@pytest.mark.parametrize("call", [FeedbackStore.get, FeedbackStore.delete, FeedbackStore.restore])
-def test_an_unknown_id_is_told(store, call: Callable[[FeedbackStore, str], Any]):
+@pytest.mark.parametrize("call", [lambda s, entry: s.get(entry.id), FeedbackStore.delete, FeedbackStore.restore])
+def test_an_unknown_id_is_told(store, call: Callable[[FeedbackStore, Feedback], Any]):
     with pytest.raises(UnreadableInput, match=r"no feedback with the id .* from the list"):
-        call(store, str(uuid4()))
+        call(store, say(7))
     with pytest.raises(UnreadableInput, match=r"'x' is no UUID"):
-        call(store, "x")
+        call(store, say(7, id="x"))
 
 
 def test_the_newest_comes_first_page_by_page(store):
@@ -196,7 +196,7 @@ def test_stats_are_those_counted_by_hand(store):
         say(None, 8, 8, visitor="5b", minute=24 * 60), say(5), gone, say(None, 4, judged=False),
     ):  # fmt: skip
         store.add(entry)
-    store.delete(gone.id)
+    store.delete(gone)
     stats = store.stats()
     (low, (mean, of_low)), (high, of_high) = sorted(stats.by_confidence.items())
     assert (low, pytest.approx(mean), of_low, high, of_high) == (0.0, 0.3, (4, 1), 0.9, (0.95, (1, 1)))
@@ -283,14 +283,36 @@ def test_many_that_hold_one_broken_entry_are_not_added(store):
 
 def test_a_label_is_corrected_and_the_correction_taken_back(store):
     store.add(said := say(7, 1, 1))
-    store.review(said.id, 1)
-    assert store.get(said.id).true_digit == 1 and store.get(said.id).reviewed_at is not None
-    store.undo(said)
+    now = store.review(said, 1)
+    assert store.get(said.id).true_digit == 1 and store.get(said.id).reviewed_at == now.reviewed_at is not None
+    store.change(now, said)
     assert (store.get(said.id).true_digit, store.get(said.id).reviewed_at) == (7, None)
-    store.review(said.id, None)
+    store.review(said, None)
     assert store.get(said.id).true_digit is None and store.get(said.id).judged
     with pytest.raises(UnreadableInput, match="is 11"):
-        store.review(said.id, 11)
+        store.review(store.get(said.id), 11)
+
+
+def test_what_somebody_else_has_changed_since_it_was_seen_stays_as_they_left_it(store):
+    store.add(seen := say(7, 1))
+    mine = store.review(seen, 1)
+    theirs = store.review(mine, 3)
+    for change in (lambda: store.change(mine, seen), lambda: store.review(seen, 7), lambda: store.delete(mine)):
+        with pytest.raises(FeedbackChanged, match="since you saw it"):
+            change()
+    assert store.get(seen.id).true_digit == 3
+    gone = store.delete(theirs)
+    with pytest.raises(FeedbackChanged):
+        store.review(theirs, 1)
+    assert store.get(seen.id).deleted_at == gone.deleted_at
+
+
+def test_an_entrys_place_is_the_number_of_newer_ones_that_are_selected(store):
+    entries = [say(7, 1, minute=minute) for minute in (3, 2, 1)] + [say(3, 3, minute=2)]
+    store.add_all(entries)
+    assert [store.place(entry, MISREAD) for entry in entries[:3]] == [0, 1, 2]
+    listed = store.list()
+    assert [store.place(entry) for entry in listed] == [0, 1, 2, 3]
 
 
 def doubted(true_digit: int | None, *read: tuple[int, float], **changes: Any) -> Feedback:
@@ -317,23 +339,23 @@ def test_equal_drawings_with_other_labels_are_doubtful(store):
     one, other, alone, gone = say(7), say(None), say(1, image=image_of(99)), say(3, deleted_at=NOON)
     store.add_all([one, other, alone, gone])
     assert {entry.id for entry in store.list(which=Selection(doubt="conflict"))} == {one.id, other.id}
-    store.review(other.id, 7)
+    store.review(other, 7)
     assert store.count(Selection(doubt="any")) == 0
 
 
 def test_drawings_that_are_nearly_blank_are_doubtful_until_reviewed(store):
     store.add_all([speck := say(1, image=image_of(9)), say(1, image=image_of(40))])
     assert [entry.id for entry in store.list(which=Selection(doubt="blank"))] == [speck.id]
-    store.review(speck.id, 1)
+    now = store.review(speck, 1)
     assert store.count(Selection(doubt="blank")) == 0
-    store.undo(speck)
+    store.change(now, speck)
     assert store.count(Selection(doubt="blank")) == 1
 
 
 def test_visitors_are_those_whose_entries_are_there(store):
     store.add_all([say(7, visitor="Zoë"), say(7, visitor="5b"), say(3, visitor="Zoë"), say(1)])
     store.add(gone := say(2, visitor="nobody"))
-    store.delete(gone.id)
+    store.delete(gone)
     assert store.visitors() == ["5b", "Zoë"]
 
 
@@ -346,13 +368,6 @@ def test_models_are_those_that_answered(store):
 def test_a_store_whose_entries_are_all_deleted_is_not_empty(store):
     store.add(say(7, 7, deleted_at=NOON))
     assert store.count() == 0 and not store.is_empty()
-
-
-def test_a_change_is_undone_whatever_it_was(store):
-    store.add(said := say(7, 1))
-    store.delete(said.id)
-    store.undo(said)
-    assert store.get(said.id).deleted_at is None and store.count() == 1
 
 
 def test_an_empty_store_counts_nothing(store):
@@ -457,7 +472,7 @@ def test_what_is_just_short_enough_is_stored(store):
     assert store.get(said.id).comment == said.comment
 
 
-@pytest.mark.parametrize("call", [lambda s: s.add(say(7, 7)), lambda s: s.delete(str(uuid4()))])
+@pytest.mark.parametrize("call", [lambda s: s.add(say(7, 7)), lambda s: s.delete(say(7))])
 def test_a_locked_database_is_told_and_works_again_when_free(file, monkeypatch, call):
     monkeypatch.setattr(database_module, "TIMEOUT", 0.05)
     with closing(FeedbackStore(address(file))) as store, closing(sqlite3.connect(file)) as other:
@@ -482,7 +497,7 @@ def test_a_read_only_database_is_read_but_not_written(file):
         store.add(said := say(7, 7))
     with closing(FeedbackStore(f"sqlite:///file:{file}?mode=ro&uri=true")) as reader:
         assert reader.get(said.id).true_digit == reader.stats().total + 6 == 7
-        for write in (lambda: reader.add(say(7, 7)), lambda: reader.delete(said.id)):
+        for write in (lambda: reader.add(say(7, 7)), lambda: reader.delete(said)):
             with pytest.raises(FeedbackUnavailable, match=r"cannot be written\. Allow writing"):
                 write()
 

@@ -78,6 +78,22 @@ def test_the_last_drawing_can_be_taken_back(collect, handwriting):
     assert kept() == [] and asked(collect) == digit
 
 
+def test_what_was_drawn_for_one_digit_is_not_kept_as_another(collect, handwriting):
+    collect.session_state["wanted"] = [3, 7]
+    press(draw(collect.run(), handwriting[3]), "Skip")
+    assert asked(collect) == 7 and strokes_left(collect) == 0
+    press(draw(collect, handwriting[7]), "Keep")
+    press(draw(collect, handwriting[3]), "Take the last one back")
+    assert asked(collect) == 7 and strokes_left(collect) == 0
+
+
+def test_a_damaged_model_is_in_nobodys_way(collect, handwriting, monkeypatch, tmp_path):
+    monkeypatch.setattr("digit_core.model_store.STARTERS", tmp_path)
+    collect.session_state["wanted"] = [7]
+    press(draw(collect.run(), handwriting[7]), "Keep")
+    assert press(collect, "Draw another round").header
+
+
 def test_each_page_keeps_its_own_drawing(app, handwriting):
     draw(app, handwriting[7]).switch_page("collect.py").run()
     assert strokes_left(app) == 0
@@ -111,4 +127,5 @@ def test_drawings_of_nobody_in_particular_are_learned_with_everybodys(collect, h
     press(draw(collect, handwriting[asked(collect)]), "Keep")
     collect.text_input(key="nickname").set_value("Eva").run()
     press(collect, "Learn from everybody's drawings")
-    assert collect.title[0].value == "Learn from people"
+    assert collect.title[0].value == "Learn from people" and collect.selectbox(key="base_model").value == "cnn"
+    assert "Drawings: 1; misread: 0" in said(collect)

@@ -19,6 +19,12 @@ from digit_core.settings import read_settings
 from digit_core.types import Drawing, Feedback
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch):
+    """Each press counts, however soon it follows another."""
+    monkeypatch.setattr("pages._entries.HASTE", 0.0)
+
+
 def keep(*entries: Feedback) -> None:
     with closing(FeedbackStore(read_settings().database_url)) as store:
         store.add_all(list(entries))
@@ -112,7 +118,7 @@ def opened(app: AppTest) -> AppTest:
 def test_a_drawing_is_opened_with_all_that_is_known_of_it(app):
     keep(say(7, 1, 7, comment="a *barred* one", visitor="Zoë"), say(3, minute=1, drawing=Drawing(image=PICTURE)))
     opened(app)
-    assert "It is 3" in said(app) and "It was collected" not in said(app)
+    assert "It is 3" in said(app) and "No model read it: it was collected." in [text.value for text in app.markdown]
     press(app, "Older")
     assert "It is 7" in said(app)
     assert [text.value for text in app.markdown if "read **" in text.value] == [
@@ -139,6 +145,32 @@ def test_a_drawing_is_deleted_and_brought_back(app):
     assert "Deleted." in said(app) and stats().total == 0
     press(app, "Undo")
     assert stats().total == 1
+
+
+def test_the_second_press_of_a_double_click_does_nothing_to_the_next_drawing(app, monkeypatch):
+    monkeypatch.setattr("pages._entries.HASTE", 60.0)
+    keep(say(7, 1), say(3, minute=1, image=image_of(99)))
+    press(press(opened(app), "Delete"), "Delete")
+    assert count(Selection()) == 1 and "It is 7" in said(app)
+
+
+def test_the_drawing_that_was_pressed_is_opened_and_stays_so_when_others_come(app):
+    keep(say(7, 1))
+    see(app, "drawings")
+    keep(say(3, minute=1, image=image_of(99)))
+    assert "It is 7" in said(press(app, "Open"))
+    keep(say(5, minute=2, image=image_of(98)))
+    assert "It is 7" in said(app.run()) and "3 of 3" in said(app)
+    assert "It is 3" in said(press(app, "Newer"))
+
+
+def test_what_somebody_else_has_changed_is_not_undone(app):
+    keep(entry := say(7, 1, 7))
+    opened(app).button(key="relabel_1").click().run()
+    with closing(FeedbackStore(read_settings().database_url)) as store:
+        store.review(store.get(entry.id), 3)
+    press(app, "Undo")
+    assert "Somebody has changed this drawing since you saw it" in said(app) and stats().by_digit[3] == (1, 0)
 
 
 def test_a_deleted_drawing_is_restored_from_the_log(app):
