@@ -83,7 +83,7 @@ def feedback() -> None:
 
 @feedback.command("list")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Entries at most.")
-@click.option("--offset", type=click.IntRange(0), default=0, help="Newer entries to pass over.")
+@click.option("--offset", type=click.IntRange(0, 2**31), default=0, help="Newer entries to pass over.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON per entry.")
 @selection_options
 @click.pass_obj
@@ -103,8 +103,8 @@ def feedback_list(settings: Settings, /, limit: int, offset: int, which: Selecti
 @click.pass_obj
 def feedback_stats(settings: Settings, /, which: Selection, as_json: bool) -> None:
     """Say how often the models were right. Example: feedback stats --model cnn"""
-    if which.verdict in ("collected", "unjudged"):
-        raise click.UsageError("Only answers that were judged are counted. Choose --verdict right or wrong.")
+    if which.verdict or which.deleted:
+        raise click.UsageError("What was judged and is there is counted. Leave --verdict and --deleted out.")
     with opened(settings) as store:
         stats = store.stats(which)
     if as_json:
@@ -152,7 +152,7 @@ def feedback_export(settings: Settings, /, file: Path, which: Selection, as_json
 def feedback_import(settings: Settings, /, path: Path, as_json: bool) -> None:
     """Add an exported file, a folder 0/ ... 9/ of pictures or a .zip of it, an .npz or a strokes file.
 
-    What is known already counts once. Example: feedback import drawings/
+    An entry that is known, and a file that comes again, count once. Example: feedback import drawings/
     """
     with opened(settings) as store:
         done = import_feedback(store, path, lambda count: click.echo(f"{count:,} read", err=True))

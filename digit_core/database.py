@@ -27,15 +27,24 @@ LONGEST_PAUSE = 0.01  # seconds until a writer asks again whether it is its turn
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 MIGRATING = 20_260_301  # the number of PostgreSQL's lock that one migration at a time holds
 ELSEWHERE = "or set DIGIT_LAB_DATABASE_URL to another place"
+MIGRATE = "Back it up, then run `python -m digit_core feedback migrate` with the same DIGIT_LAB_DATABASE_URL."
+BESIDE = "and the files beside it that end in -wal and -shm"
+NO_TABLE, NO_TABLE_ON_SERVER, NOT_ALLOWED = "no such table", "42P01", "42501"  # the latter as in the SQL standard
 TROUBLES = {
     sqlite3.SQLITE_BUSY: "is locked by another program. Close that program, or try again in a moment.",
     sqlite3.SQLITE_READONLY: f"cannot be written. Allow writing to the file and its folder, {ELSEWHERE}.",
     sqlite3.SQLITE_CANTOPEN: f"cannot be opened. Check that its folder is there and can be written, {ELSEWHERE}.",
-    sqlite3.SQLITE_NOTADB: f"is no SQLite file. Move it away, so that a new one is made, {ELSEWHERE}.",
-    sqlite3.SQLITE_CORRUPT: f"is damaged. Put a backup in its place, {ELSEWHERE}.",
+    sqlite3.SQLITE_NOTADB: f"is no SQLite file. Move it away, {BESIDE}, so that a new one is made, {ELSEWHERE}.",
+    sqlite3.SQLITE_CORRUPT: "is damaged. Stop this program, move the file away, "
+    f"{BESIDE}, and put a backup in its place, {ELSEWHERE}.",
     sqlite3.SQLITE_FULL: "has no room left. Free some space on its disk and try again.",
-    sqlite3.SQLITE_IOERR: f"cannot be read or written. Check its disk, {ELSEWHERE}.",
+    sqlite3.SQLITE_IOERR: f"cannot be read or written. Check that its disk is there and has room, {ELSEWHERE}.",
+    NO_TABLE: "has lost its tables. Try again: they are made anew.",
+    NO_TABLE_ON_SERVER: f"has not the tables of this version. {MIGRATE}",
+    NOT_ALLOWED: "may not be used so by the user in its address. Have its owner grant what is missing: reading and "
+    f"writing its tables, and for `feedback migrate` also making them, {ELSEWHERE}.",
 }
+BUGS = exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.ProgrammingError  # of ours, if not in TROUBLES
 
 
 class Database:
@@ -53,14 +62,13 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except (exc.DataError, exc.IntegrityError, exc.NotSupportedError, exc.ProgrammingError):
-            raise  # these are bugs of ours
         except (exc.DBAPIError, exc.TimeoutError) as error:
             cause = getattr(error, "orig", error)
+            trouble = TROUBLES.get(_code(cause))
+            if trouble is None and isinstance(error, BUGS):
+                raise
             words = " ".join(str(cause).split())  # PostgreSQL's have line breaks
-            trouble = TROUBLES.get(
-                _code(cause), f"cannot be used ({words}). Check that it is there and runs, {ELSEWHERE}."
-            )
+            trouble = trouble or f"cannot be used ({words}). Check that it is there and runs, {ELSEWHERE}."
             raise FeedbackUnavailable(f"{self} {trouble}") from error
 
     @contextmanager
@@ -77,10 +85,7 @@ class Database:
             if self._is_current(connection):
                 return
         if self._engine.dialect.name != "sqlite":
-            raise FeedbackUnavailable(
-                f"{self} has not the tables of this version. Back it up, then run "
-                "`python -m digit_core feedback migrate` with the same DIGIT_LAB_DATABASE_URL."
-            )
+            raise FeedbackUnavailable(f"{self} {TROUBLES[NO_TABLE_ON_SERVER]}")
         self.migrate()
 
     def migrate(self) -> bool:
@@ -133,9 +138,11 @@ def _insist(ask: Callable[[], Any]) -> None:
             return
 
 
-def _code(error: BaseException | None) -> int:
-    """SQLite's code of an error, 0 for another's; the higher bytes, which hold details, are left out."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+def _code(error: BaseException | None) -> int | str:
+    """What TROUBLES knows an error by: PostgreSQL's state, or SQLite's code without the bytes that hold details."""
+    if state := getattr(error, "sqlstate", None):
+        return str(state)
+    return NO_TABLE if str(error).startswith(NO_TABLE) else getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _make_engine(url: str) -> sa.Engine:

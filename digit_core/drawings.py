@@ -22,6 +22,7 @@ from digit_core.types import Drawing
 
 ARRAYS_BYTES = 2**31  # of a .npz file, unpacked
 BLANK_LINES = 10_000  # of a file, which would take long and hold nothing
+ARRAYS_PICTURES = 1_000_000
 ZIP_PICTURES = 100_000
 LINE_BYTES = 2**24  # of a strokes file: a million points, so that they can be refused by name
 _LABELLED = re.compile(r"(^|/)[0-9]/(?!\.)[^/]+$")  # a file in a folder of a digit, not a hidden one
@@ -95,8 +96,10 @@ def _read_arrays(path: Path) -> Iterator[tuple[int | None, Drawing | DigitError]
         raise DataUnavailable(
             f"{path} has x {x.shape} {x.dtype} and y {y.shape} {y.dtype}. Give (N, H, W) uint8 and (N,)."
         )
-    for image, label in zip(x, y.tolist(), strict=True):
-        yield _check_label(label, path), _or_error(picture_from_array, image)
+    if len(x) > ARRAYS_PICTURES:
+        raise DataUnavailable(f"{path} holds {len(x):,} pictures. Give at most {ARRAYS_PICTURES:,} in one file.")
+    for image, label in zip(x, y, strict=True):
+        yield _check_label(int(label), path), _or_error(picture_from_array, image)
 
 
 def _read_lines(

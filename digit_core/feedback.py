@@ -169,7 +169,9 @@ class FeedbackStore:
             return connection.scalar(sa.select(FEEDBACK.c.id).limit(1)) is None
 
     def stats(self, which: Selection = ALL) -> FeedbackStats:
-        """Count in the database how often the models were right in what is selected."""
+        """Count in the database how often the models were right in what is selected, by no verdict and not deleted."""
+        if which.verdict or which.deleted:
+            raise ValueError("Answers are counted by their verdict, of entries that are there.")
         with self._database.transaction() as connection:
             return count_feedback(connection, which)
 

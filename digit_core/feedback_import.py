@@ -13,7 +13,7 @@ from typing import Any, get_args
 import numpy as np
 
 from digit_core.drawings import read_drawing, read_drawings, read_lines
-from digit_core.errors import DataUnavailable, DigitError, UnreadableInput
+from digit_core.errors import DataUnavailable, DigitError, FeedbackUnavailable, UnreadableInput
 from digit_core.feedback import FeedbackStore
 from digit_core.pictures import WORK_SIDE, decode_grey
 from digit_core.preprocessing import preprocess
@@ -24,7 +24,7 @@ from digit_core.types import Drawing, Feedback, InputKind, Source
 CHUNK = 100  # entries that are added in one step
 MOST_BYTES = 2**31  # of lines, unpacked
 REASONS = 5  # that are told
-MOST_ANSWERS = 20  # to one drawing
+MOST_LEFT_OUT = 10_000  # entries: a file with more is the wrong one
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,10 @@ def import_feedback(
             if isinstance(entry, str):
                 left_out += 1
                 reasons = [*reasons, entry][:REASONS]
+                if left_out > MOST_LEFT_OUT:
+                    raise DataUnavailable(f"More than {MOST_LEFT_OUT:,} entries cannot be used. {reasons[0]}")
+                if left_out % CHUNK == 0:
+                    on_progress(added + known + left_out)
                 continue
             waiting.append(entry)
             if len(waiting) == CHUNK:
@@ -69,10 +73,16 @@ def import_feedback(
         flush()
     except DataUnavailable as error:
         flush()
-        raise DataUnavailable(
-            f"{error} The {added + known:,} entries before it are in; import the mended file again, they count once."
-        ) from None
+        raise DataUnavailable(f"{error} {_say_what_is_in(added + known, 'the mended file')}") from None
+    except FeedbackUnavailable as error:
+        raise FeedbackUnavailable(f"{error} {_say_what_is_in(added + known, 'it')}") from error
     return Imported(added, known, left_out, tuple(reasons))
+
+
+def _say_what_is_in(count: int, what: str) -> str:
+    if not count:
+        return "Nothing of it was imported."
+    return f"Imported before that: {count:,}. Import {what} again: what is in counts once."
 
 
 def _read_entries(path: Path) -> Iterator[Feedback | str]:
@@ -124,7 +134,7 @@ def _collect(label: int | None, drawing: Drawing | DigitError) -> Feedback:
 def _from_values(values: dict[str, Any]) -> Feedback:
     """An entry from the JSON values that `_to_values` made of it. Raises UnreadableInput."""
     try:
-        answers = tuple({name: answer[name] for name in SAID} for answer in values["answers"][:MOST_ANSWERS])
+        answers = tuple({name: answer[name] for name in SAID} for answer in values["answers"])
         whole = (
             all(isinstance(values[name], str) for name in ("id", "session_id", "comment", "created_at"))
             and isinstance(values["visitor"], str | None)
@@ -132,7 +142,6 @@ def _from_values(values: dict[str, Any]) -> Feedback:
             and values["input_kind"] in get_args(InputKind)
             and values["source"] in get_args(Source)
             and all(isinstance(answer[name], str) for answer in answers for name in ("model_id", "sha256"))
-            and all(0 <= answer["confidence"] <= 1 for answer in answers)
         )
         plain: dict[str, Any] = {name: values[name] for name in PLAIN} | {n: _to_moment(values[n]) for n in MOMENTS}
         picture = None if values["picture"] is None else _to_picture(values["picture"])

@@ -240,7 +240,8 @@ def load_comparisons(run_id: str, settings: Settings) -> tuple[list[Comparison],
     try:
         values = json.loads((model_folder(run_id, settings) / COMPARISON).read_bytes())
         sets = [Comparison(**each | {"by_digit": tuple(map(tuple, each["by_digit"]))}) for each in values.pop("sets")]
-        return sets, {name: int(value) for name, value in values.items()}
+        counts = {name: int(values[name]) for name in ("learned", "confirmed", "held_out")}
+        return (sets, counts) if sets and all(each.total > 0 for each in sets) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -39,7 +39,8 @@ class Selection:
     def restrict(self, query: sa.Select[Any]) -> sa.Select[Any]:
         """Restrict a query of table `feedback` to the selected entries, a row each."""
         if self.verdict == "collected":
-            return query.where(*self.conditions(), ~sa.exists().where(ANSWER.c.feedback_id == FEEDBACK.c.id))
+            unread = sa.false() if self.model_id else ~sa.exists().where(ANSWER.c.feedback_id == FEEDBACK.c.id)
+            return query.where(*self.conditions(), unread)
         if self.verdict in ("right", "wrong") or self.model_id is not None:
             return self.join(query)
         return query.where(*self.conditions())

@@ -22,6 +22,7 @@ from digit_core.strokes import SIDE, read_strokes
 from digit_core.types import MODEL_ID, Drawing, Feedback
 
 MAX_COMMENT, MAX_VISITOR, MAX_ID = 1000, 60, 200  # characters
+MAX_ANSWERS = 20  # to one drawing
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
@@ -93,9 +94,13 @@ def to_rows(feedback: Feedback) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         raise UnreadableInput(f"The image is {feedback.image.shape} {feedback.image.dtype}. Give (28, 28) uint8.")
     _check_text("comment", feedback.comment, MAX_COMMENT)
     _check_text("nickname", feedback.visitor or "", MAX_VISITOR)
+    if re.search(r"[\x01-\x1f\x7f-\x9f]", feedback.visitor or ""):  # in a terminal it would act, not show
+        raise UnreadableInput("The nickname holds a character that cannot be seen. Write it again.")
     _check_text("session id", feedback.session_id, MAX_ID)
     if len({answer["model_id"] for answer in feedback.answers}) < len(feedback.answers):
         raise UnreadableInput("A model answered twice. Give one answer of each.")
+    if len(feedback.answers) > MAX_ANSWERS:
+        raise UnreadableInput(f"There are {len(feedback.answers)} answers. Give at most {MAX_ANSWERS}.")
     if feedback.true_digit is not None and not feedback.judged:
         raise UnreadableInput("What nobody judged has no true digit. Leave it out.")
     entry = {
@@ -111,7 +116,10 @@ def to_rows(feedback: Feedback) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     for position, answer in enumerate(feedback.answers):
         if not MODEL_ID.fullmatch(answer["model_id"]):
             raise UnreadableInput(f"The model id {answer['model_id']!r:.80} names no model. Use small letters.")
+        _check_text("SHA-256 of a model", answer["sha256"] or "", MAX_ID)
         checked = {"digit": to_digit(answer["digit"]), "confidence": float(answer["confidence"])}
+        if not 0 <= checked["confidence"] <= 1:
+            raise UnreadableInput(f"The confidence is {checked['confidence']}. Give it from 0 to 1.")
         answers.append({**answer, **checked, "feedback_id": entry["id"], "position": position})
     return entry, answers
 

@@ -9,11 +9,12 @@ from digit_core.errors import DataUnavailable
 from digit_core.feedback import FeedbackStore
 from digit_core.feedback_export import Format, export_feedback
 from digit_core.feedback_import import import_feedback
+from digit_core.model_store import storing
 from digit_core.selection import Selection
 from pages._shared import told_errors
 
 FORMATS: dict[Format, str] = {
-    "jsonl.gz": "Everything (.jsonl.gz), to import again",
+    "jsonl.gz": "All that is known of each (.jsonl.gz), to import again",
     "csv": "Table (.csv), without drawings",
     "npz": "Images (.npz), in MNIST's shape",
     "zip": "Pictures (.zip of PNG)",
@@ -26,21 +27,24 @@ def show_export(store: FeedbackStore, which: Selection) -> None:
     """Choose a form, have the file made, and download it."""
     st.subheader("Export", anchor=False)
     count = store.count(which)
+    st.caption("What was deleted, or judged by nobody, is written only where it is chosen above.")
     form = st.selectbox("As", list(FORMATS), format_func=FORMATS.__getitem__, key="form", width=360)
     wanted = (form, which, count)
     if st.button(f"Make a file of {count:,} drawings", icon=":material/build:", key="make", disabled=not count):
         bar = st.progress(0.0, "Writing")
-        with tempfile.TemporaryFile() as file:
-            export_feedback(store, file, form, which, lambda share: bar.progress(share, f"Writing: {share:.0%}"))
+        with storing(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
+            written = export_feedback(
+                store, file, form, which, lambda share: bar.progress(share, f"Writing: {share:.0%}")
+            )
             file.seek(0)
-            state.export = wanted, file.read()
+            state.export = wanted, file.read(), written
         bar.empty()
     made = state.get("export")
     if made and made[0] == wanted:
         size = len(made[1])
         words = f"{size / 1e6:,.1f} MB" if size > 1e5 else f"{size / 1e3:,.1f} KB"
         st.download_button(
-            f"Download ({words})",
+            f"Download {made[2]:,} drawings ({words})",
             made[1],
             f"feedback.{form}",
             "application/octet-stream",
@@ -61,14 +65,14 @@ def show_import(store: FeedbackStore) -> None:
         ["jsonl", "gz", "npz", "zip"],
         max_upload_size=MAX_UPLOAD,
         key="import",
-        help=f".jsonl.gz, .jsonl, .npz or .zip, up to {MAX_UPLOAD} MB. What is here already counts once.",
+        help=f".jsonl.gz, .jsonl, .npz or .zip, up to {MAX_UPLOAD} MB. What is in an exported .jsonl.gz counts once.",
     )
     if file is None or not st.button("Import", icon=":material/upload:", key="do_import", type="primary"):
         return
     name = file.name.lower()
     form = next((form for form in (".jsonl.gz", ".jsonl", ".npz", ".zip") if name.endswith(form)), ".jsonl.gz")
     bar = st.progress(0.0, "Reading")
-    with told_errors(), tempfile.TemporaryDirectory() as folder:
+    with told_errors(), storing(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"imported{form}"  # its own name is not trusted
         path.write_bytes(file.getbuffer())
         try:

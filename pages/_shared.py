@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit_drawable_canvas import st_canvas
 
 from digit_core.classifier import Classifier, load_classifier
-from digit_core.errors import DigitError
+from digit_core.errors import DigitError, FeedbackUnavailable
 from digit_core.feedback import FeedbackStore
 from digit_core.pictures import encode_png
 from digit_core.settings import read_settings
@@ -28,6 +28,8 @@ def told_errors() -> Iterator[None]:
     try:
         yield
     except DigitError as error:
+        if isinstance(error, FeedbackUnavailable):
+            cached_store.clear()  # opened again, it makes the tables that a new file lacks
         tell(str(error))
 
 

@@ -94,8 +94,10 @@ with told_errors():
     view = switch("View", VIEWS, "view", persist_state="session")
     if view == "files":
         which = ask_selection(store, verdicts=True)
-        show_export(store, which)
+        export = st.container()
         show_import(store)
+        with export:
+            show_export(store, which)
     elif store.is_empty():
         st.info(
             "Nobody has said yet whether an answer was right. Draw a digit on the page Draw and tap Right, or the "

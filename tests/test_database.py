@@ -20,7 +20,7 @@ from digit_core.database import Database
 from digit_core.errors import FeedbackUnavailable
 from digit_core.feedback import FeedbackStore
 from digit_core.selection import Selection
-from digit_core.tables import FEEDBACK, TABLES
+from digit_core.tables import ANSWER, FEEDBACK, TABLES
 
 ENTRY = {
     "id": "00000000-0000-4000-8000-000000000000",
@@ -81,6 +81,29 @@ def test_a_new_file_that_another_program_is_about_to_write_is_waited_for(tmp_pat
         with closing(Database(f"sqlite:///{tmp_path}/new.sqlite3")) as one, one.transaction() as connection:
             assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         end.join()
+
+
+def test_a_user_who_may_not_is_told_what_to_have_granted(postgres):
+    from postgres import make_database
+
+    with closing(Database(url := make_database(postgres))) as owned:
+        with owned.transaction() as connection:
+            connection.exec_driver_sql("create role guest login")
+            connection.exec_driver_sql("revoke create on schema public from public")
+        with closing(Database(url.replace("tests@", "guest@"))) as guest:
+            with pytest.raises(FeedbackUnavailable, match="may not be used so by the user"):
+                guest.migrate()
+            owned.migrate()
+            with pytest.raises(FeedbackUnavailable, match="may not be used so"):
+                guest.open()
+
+
+def test_tables_that_are_dropped_while_they_are_used_are_told(empty):
+    empty.migrate()
+    with empty.transaction() as connection:
+        connection.exec_driver_sql("drop table answer")
+    with pytest.raises(FeedbackUnavailable, match=r"lost its tables|not the tables"), empty.transaction() as connection:
+        connection.execute(sa.select(ANSWER))
 
 
 @pytest.fixture

@@ -307,6 +307,18 @@ def test_what_somebody_else_has_changed_since_it_was_seen_stays_as_they_left_it(
     assert store.get(seen.id).deleted_at == gone.deleted_at
 
 
+def test_collected_drawings_have_no_model(store):
+    store.add_all([say(7), say(3, 3)])
+    counts = [store.count(Selection(verdict="collected", model_id=name)) for name in (None, "ann")]
+    assert counts == [1, 0]
+
+
+@pytest.mark.parametrize("which", [Selection(verdict="wrong"), Selection(deleted=True)])
+def test_answers_are_not_counted_by_what_is_counted(store, which):
+    with pytest.raises(ValueError, match="by their verdict"):
+        store.stats(which)
+
+
 def test_an_entrys_place_is_the_number_of_newer_ones_that_are_selected(store):
     entries = [say(7, 1, minute=minute) for minute in (3, 2, 1)] + [say(3, 3, minute=2)]
     store.add_all(entries)
@@ -523,7 +535,7 @@ def test_a_database_that_is_damaged_while_it_is_used_is_told(file):
     with closing(FeedbackStore(address(file))) as store:
         file.write_bytes(head + b"\xff" * rest)
         for call in (store.list, store.stats, lambda: store.add(say(7, 7))):
-            with pytest.raises(FeedbackUnavailable, match=r"is damaged\. Put a backup in its place"):
+            with pytest.raises(FeedbackUnavailable, match=r"is damaged\. Stop this program, move the file away"):
                 call()
 
 

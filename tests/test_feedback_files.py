@@ -21,12 +21,13 @@ from PIL import Image
 from digit_core import feedback_import as import_module
 from digit_core.cli import main
 from digit_core.drawings import read_drawings
-from digit_core.errors import DataUnavailable
+from digit_core.errors import DataUnavailable, FeedbackUnavailable
 from digit_core.feedback import FeedbackStore
 from digit_core.feedback_export import FORMATS, export_feedback
 from digit_core.feedback_import import import_feedback
 from digit_core.selection import ALL, Selection
-from digit_core.types import Drawing
+from digit_core.settings import read_settings
+from digit_core.types import Drawing, Feedback
 
 
 @pytest.fixture
@@ -81,20 +82,21 @@ def test_an_import_counts_once_what_is_known(stores, tmp_path):
         min_size=1,
         max_size=3,
     ),
-    st.text(max_size=60).filter(lambda text: not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)),
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60),
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=60),
 )
-def test_any_strokes_and_words_come_back_to_the_last_bit(tmp_path_factory, strokes, words):
+def test_any_strokes_and_words_come_back_to_the_last_bit(tmp_path_factory, strokes, words, name):
     folder = tmp_path_factory.mktemp("any")
     drawing = Drawing(tuple(np.array(stroke, np.float64) for stroke in strokes))
     with (
         closing(FeedbackStore(f"sqlite:///{folder / 'one.sqlite3'}")) as one,
         closing(FeedbackStore(f"sqlite:///{folder / 'two.sqlite3'}")) as two,
     ):
-        one.add(said := say(7, 1, drawing=drawing, comment=words, visitor=words or None))
+        one.add(said := say(7, 1, drawing=drawing, comment=words, visitor=name or None))
         import_feedback(two, export(one, folder / "one.jsonl.gz"))
         got = two.get(said.id)
     assert [stroke.tobytes() for stroke in got.drawing.strokes] == [stroke.tobytes() for stroke in drawing.strokes]
-    assert (got.comment, got.visitor) == (words, words or None)
+    assert (got.comment, got.visitor) == (words, name or None)
 
 
 def test_an_export_holds_what_is_selected(stores, tmp_path):
@@ -150,6 +152,7 @@ def lines(*values: object) -> bytes:
 
 
 GOOD = {"label": 1, "strokes": [[[0, 0], [0, 9]]]}
+GOOD_ANSWER = {"model_id": "cnn", "sha256": "", "digit": 1, "confidence": 0.5}
 
 
 def write_folder(folder: Path, *digits: int) -> Path:
@@ -182,9 +185,9 @@ def test_a_strokes_file_is_collected_and_what_is_blank_left_out(stores, tmp_path
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.jsonl", lines(GOOD, "no json"), r"line 2 is not of the form .* The 1 entries before it are in"),
+        ("a.jsonl", lines(GOOD, "no json"), r"line 2 is not of the form .* Imported before that: 1\."),
         ("a.jsonl", b'{"label": 1, "comment": "caf\xe9", "strokes": []}', "line 1 is not of the form"),
-        ("a.jsonl.gz", b"no gzip", "cannot be read"),
+        ("a.jsonl.gz", b"no gzip", r"cannot be read.* Nothing of it was imported"),
         ("a.jsonl.gz", gzip.compress(lines(GOOD), mtime=0)[:-9], "Check that the file is whole"),
         ("a.zip", b"no zip", "Check that the file is whole"),
         ("a.npz", b"no arrays", "cannot be read"),
@@ -221,7 +224,10 @@ def test_a_file_of_no_known_form_is_told(stores, tmp_path, name, content, senten
         ({"strokes": {}}, "must be a list"),
         ({"strokes": [], "picture": None}, "neither strokes nor a picture"),
         ({"answers": [{"model_id": "cnn", "sha256": "", "digit": 11, "confidence": 0.5}]}, "is 11"),
-        ({"answers": [{"model_id": "cnn", "sha256": "", "digit": 1, "confidence": 5}]}, "no entry as"),
+        ({"answers": [{"model_id": "cnn", "sha256": "", "digit": 1, "confidence": 5}]}, "confidence is 5.0"),
+        ({"answers": [{"model_id": "cnn", "sha256": "\ud800", "digit": 1, "confidence": 0.5}]}, "SHA-256 of a model"),
+        ({"answers": [dict(GOOD_ANSWER, model_id=f"m{n}") for n in range(21)]}, "21 answers"),
+        ({"visitor": "a\x1b[31m"}, "cannot be seen"),
         ({"answers": [{"model_id": 3, "sha256": "", "digit": 1, "confidence": 0.5}]}, "no entry as"),
         ({"answers": 7}, "no entry as"),
     ],
@@ -362,7 +368,36 @@ def test_a_file_that_unpacks_to_too_much_is_refused(stores, tmp_path, monkeypatc
 
 def test_what_was_deleted_is_exported_when_it_is_asked_for(command, tmp_path):
     file = tmp_path / "deleted.jsonl.gz"
-    assert json.loads(command("export", str(file), "--deleted", "--json").stdout) == {"file": str(file), "entries": 0}
+    with closing(FeedbackStore(read_settings().database_url)) as store:
+        store.delete(store.list(1)[0])
+    for words, entries in (([], 1), (["--deleted"], 1)):
+        done = command("export", str(file), *words, "--json").stdout
+        assert json.loads(done) == {"file": str(file), "entries": entries}
+    assert json.loads(gzip.decompress(file.read_bytes()))["deleted_at"]
+
+
+def test_a_file_of_nothing_that_can_be_used_is_given_up(stores, tmp_path, monkeypatch):
+    monkeypatch.setattr(import_module, "MOST_LEFT_OUT", 250)
+    (tmp_path / "wrong.jsonl").write_bytes(b"{}\n" * 1000)
+    told: list[int] = []
+    with pytest.raises(DataUnavailable, match=r"More than 250 entries cannot be used\. Line 1: There is no"):
+        import_feedback(stores[1], tmp_path / "wrong.jsonl", told.append)
+    assert told[:2] == [100, 200]
+
+
+def test_an_import_that_the_database_stops_tells_how_much_is_in(stores, tmp_path, monkeypatch):
+    (tmp_path / "many.jsonl").write_bytes(lines(*(GOOD | {"label": label} for label in range(10))))
+    monkeypatch.setattr(import_module, "CHUNK", 4)
+    add, calls = stores[1].add_all, iter((True, False))
+
+    def stop(entries: list[Feedback]) -> int:
+        if next(calls):
+            return add(entries)
+        raise FeedbackUnavailable("It has no room left.")
+
+    monkeypatch.setattr(stores[1], "add_all", stop)
+    with pytest.raises(FeedbackUnavailable, match=r"no room left\. Imported before that: 4\. Import it again"):
+        import_feedback(stores[1], tmp_path / "many.jsonl")
 
 
 def test_the_commands_answer_in_json(command, tmp_path):
@@ -372,7 +407,7 @@ def test_the_commands_answer_in_json(command, tmp_path):
     assert (done["added"], done["known"], done["left_out"]) == (1, 0, 1) and "Line 2" in done["reasons"][0]
 
 
-@pytest.mark.parametrize("verdict", ["collected", "unjudged"])
-def test_statistics_of_what_has_no_verdict_are_refused(command, verdict):
-    done = command("stats", "--verdict", verdict)
-    assert done.exit_code == 2 and "Only answers that were judged" in done.stderr
+@pytest.mark.parametrize("words", [["--verdict", "wrong"], ["--deleted"]])
+def test_statistics_of_one_verdict_or_of_what_was_deleted_are_refused(command, words):
+    done = command("stats", *words)
+    assert done.exit_code == 2 and "What was judged and is there is counted" in done.stderr

@@ -20,7 +20,7 @@ from digit_core.types import Drawing, Feedback
 
 
 @pytest.fixture(autouse=True)
-def unhurried(monkeypatch):
+def unhurried(app, monkeypatch):
     """Each press counts, however soon it follows another."""
     monkeypatch.setattr("pages._entries.HASTE", 0.0)
 
@@ -180,6 +180,12 @@ def test_a_deleted_drawing_is_restored_from_the_log(app):
     assert "Restored." in said(app) and stats().total == 1
 
 
+@pytest.mark.parametrize("shape", [(1, 640), (640, 1)])
+def test_a_picture_that_is_but_a_line_is_shown(app, shape):
+    keep(say(7, drawing=Drawing(image=np.full(shape, 255, np.uint8))))
+    assert "It is 7" in said(opened(app))
+
+
 def test_an_answer_that_nobody_judged_can_be_judged(app):
     keep(say(None, 4, judged=False))
     see(app, "drawings").selectbox(key="said_verdict").set_value("unjudged").run()
@@ -218,7 +224,7 @@ def test_what_is_selected_is_exported(app, form):
     see(app, "files").multiselect(key="digits").set_value([7]).run()
     app.selectbox(key="form").set_value(form).run()
     press(app, "Make a file of 1 drawings")
-    wanted, content = app.session_state["export"]
+    wanted, content, _ = app.session_state["export"]
     assert wanted[0] == form and len(content) > 20 and app.get("download_button")
     if form == "jsonl.gz":
         assert json.loads(gzip.decompress(content))["label"] == 7
@@ -226,6 +232,30 @@ def test_what_is_selected_is_exported(app, form):
         assert np.load(io.BytesIO(content))["y"].tolist() == [7]
     app.multiselect(key="digits").set_value([]).run()
     assert not app.get("download_button"), "another choice wants another file"
+
+
+def test_an_export_tells_how_many_drawings_it_holds(app):
+    keep(say(None, 1))
+    see(app, "files").selectbox(key="form").set_value("npz").run()
+    press(app, "Make a file of 1 drawings")
+    assert "Download 0 drawings" in app.get("download_button")[0].proto.label
+
+
+def test_a_full_folder_for_temporary_files_is_told(app, monkeypatch, tmp_path):
+    keep(say(7, 1))
+    see(app, "files")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    press(app, "Make a file of 1 drawings")
+    assert "could not be written" in said(app)
+
+
+def test_a_database_that_was_moved_away_is_made_anew(app, private):
+    keep(say(7, 1))
+    see(app, "drawings")
+    for file in private.glob("feedback.sqlite3*"):
+        file.unlink()
+    assert "has lost its tables. Try again" in said(app.run())
+    assert "Nobody has said yet" in said(app.run())
 
 
 def bring(app: AppTest, name: str, content: bytes) -> AppTest:
@@ -244,7 +274,7 @@ def test_a_file_is_imported_and_what_cannot_be_used_is_told(app):
 @pytest.mark.parametrize("name", ["broken.zip", "broken.jsonl.gz", "broken.npz", "<script>.jsonl"])
 def test_a_broken_file_is_told_by_its_own_name(app, name):
     bring(app, name, b"nothing of the kind")
-    assert name in said(app).replace("\\", "") and "imported" not in said(app)
+    assert name in said(app).replace("\\", "") and "/imported" not in said(app)
 
 
 @pytest.fixture
