@@ -1,23 +1,26 @@
 """Guarded learning from what people said: their drawings among images of old, measured before and after.
 
-Who learns from corrections alone forgets the rest. So they are few among images of the kinds that the model knew before
-(rehearsal, Robins 1995), strokes are written again and again as another day's hand would, and the model keeps a part of
-its old weights. The figures behind the constants come from `python -m tests.benchmarks.learning`.
+Who learns from corrections alone forgets the rest. So they are few among images of old: MNIST's, digits that the
+program draws, pen strokes (rehearsal, Robins 1995). Strokes are written again and again as another day's hand would,
+and the model keeps a part of its old weights. `python -m tests.benchmarks.learning` tells what that brings, and what of
+it the images of old alone do.
 """
 
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 
+from digit_core import runs
 from digit_core.datasets import enter_image, find_mnist, load_mnist, load_pen_digits, load_synthetic, make_dataset
 from digit_core.errors import DataUnavailable, EmptyDrawing, InvalidConfig
 from digit_core.feedback import FeedbackStore
 from digit_core.handwriting import vary
+from digit_core.model_store import load_info
 from digit_core.pen_digits import find_pen_digits
 from digit_core.preprocessing import preprocess
 from digit_core.selection import NEARLY_BLANK, Selection
@@ -29,7 +32,7 @@ from digit_core.types import Comparison, Dataset, Drawing, Feedback, ModelInfo, 
 OLD = 20_000  # images that the base is rehearsed on
 SHARE = 0.04  # of the rehearsed images: so many images the lessons make up
 MOST_REPEATS = 100  # of one lesson: so often a single one must be seen to be read rightly
-CONFIRMED = 2_000  # entries that were read rightly, at most
+MOST = 2_000  # lessons, the newest, and as many entries that were read rightly
 SYNTHETIC, PEN_DIGITS = 2_000, 3_000  # drawings among what is rehearsed
 HELD_OUT = 0.2  # of the drawing sessions
 FEWEST = 5  # sessions: of fewer, single drawings are held out; drawings: of fewer, none is
@@ -48,7 +51,8 @@ Read = Callable[[np.ndarray], np.ndarray]  # images `(N, 28, 28) uint8` -> proba
 class Lessons:
     """What a fine-tuning learns from, and what it is measured with, by name; held-out feedback is among it.
 
-    learned, confirmed and held_out count entries: to learn from, read rightly before, not to be learned from.
+    learned, confirmed and held_out count entries: to learn from, read rightly before, not to be learned from. known
+    names the images that the model has learned when it is done, by `name_image`, its base's among them.
     """
 
     dataset: Dataset
@@ -56,6 +60,7 @@ class Lessons:
     learned: int
     confirmed: int
     held_out: int
+    known: frozenset[str]
 
 
 def plan_fine_tuning(
@@ -96,8 +101,13 @@ def choose_lessons(config: TrainConfig) -> Selection:
     try:
         moments = config.since, config.until
         since, until = (None if moment is None else datetime.fromisoformat(moment) for moment in moments)
-    except ValueError as error:
-        raise InvalidConfig(f"The feedback is not chosen by a moment ({error}). Give one as 2026-03-01.") from error
+    except ValueError:
+        since = until = datetime.min
+    if any(moment and moment.utcoffset() is None for moment in (since, until)):
+        raise InvalidConfig(
+            f"The feedback is not chosen by moments ({config.since}, {config.until}). Give them as "
+            "2026-03-01T00:00:00+00:00."
+        )
     return Selection(visitor=config.visitor, since=since, until=until)
 
 
@@ -114,16 +124,23 @@ def load_lessons(
         entries = [replace(entry, drawing=Drawing(entry.drawing.strokes)) for entry in found]  # pictures are large
     finally:
         store.close()
-    learned, held_out = hold_out(leave_out_doubtful(entries))
-    if not learned:
+    if not entries:
         whose = "Nobody has" if config.visitor is None else f"{config.visitor} has not"
         then = "in those days" if config.since or config.until else "yet"
         raise DataUnavailable(f"{whose} said {then} what a drawing shows. Draw some digits and say what they are.")
+    sound = leave_out_doubtful(entries)
+    if not sound:
+        raise DataUnavailable(
+            "All labels are in doubt: the drawings are nearly blank, or have several. Look at them on the page "
+            "Feedback, under Doubtful."
+        )
+    known = _find_known(entries, config, settings)
+    learned, held_out = hold_out(sound, known)
     rng = np.random.default_rng([config.seed, len(learned)])
     old = load_mnist(settings) if config.dataset.startswith("mnist") else load_synthetic()
     on_progress("Writing again what people drew", 0.0)
-    corrected = [entry for entry in learned if not _was_right(entry)]
-    confirmed = [entry for entry in learned if _was_right(entry)][:CONFIRMED]
+    corrected = [entry for entry in learned if not _was_right(entry)][:MOST]
+    confirmed = [entry for entry in learned if _was_right(entry)][:MOST]
     parts = [_repeat(corrected, rng), _as_seen(confirmed), *_rehearsal(settings, rng), _sample(old, rng)]
     x, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return Lessons(
@@ -132,37 +149,62 @@ def load_lessons(
         len(corrected),
         len(confirmed),
         len(held_out),
+        frozenset(known.union(map(name_image, [*corrected, *confirmed]))),
     )
 
 
+def _find_known(entries: Sequence[Feedback], config: TrainConfig, settings: Settings) -> set[str]:
+    """The names of the images that the base has learned, itself or as what it came from."""
+    if config.base_model_id is None:
+        return set()
+    base = load_info(config.base_model_id, settings)
+    known = runs.load_known(base.model_id, settings)
+    if "feedback" in base.dataset.split("+") and base.parent_id is None:  # it learned all that there was
+        known |= {name_image(entry) for entry in entries if entry.created_at <= base.created_at}
+    return known
+
+
 def leave_out_doubtful(entries: Sequence[Feedback]) -> list[Feedback]:
-    """Leave out what nobody reviewed and is next to blank, or has several labels."""
+    """Leave out what nobody reviewed and is next to blank, or has several labels; of equal drawings one is left."""
     labels = defaultdict(set)
     for entry in entries:
-        labels[entry.image.tobytes()].add(entry.true_digit)
+        labels[name_image(entry)].add(entry.true_digit)
 
     def is_sound(entry: Feedback) -> bool:
-        return len(labels[entry.image.tobytes()]) == 1 and measure_ink(entry.image) >= NEARLY_BLANK
+        return len(labels[name_image(entry)]) == 1 and measure_ink(entry.image) >= NEARLY_BLANK
 
-    return [entry for entry in entries if entry.reviewed_at is not None or is_sound(entry)]
+    sound = [entry for entry in entries if entry.reviewed_at is not None or is_sound(entry)]
+    return list({(name_image(entry), entry.true_digit): entry for entry in sound}.values())
 
 
-def hold_out(entries: Sequence[Feedback]) -> tuple[list[Feedback], list[Feedback]]:
+def hold_out(entries: Sequence[Feedback], known: Set[str] = frozenset()) -> tuple[list[Feedback], list[Feedback]]:
     """Part entries into those to learn from and about a fifth that is not.
 
-    Whole drawing sessions are held out, or single drawings while there are few sessions; of many sessions, those that
-    were held out stay so when more is said.
+    Whole drawing sessions are held out, or single drawings while there are few sessions, or one of those drawn has most
+    of the drawings. What the model knows already, by the names of images, is never held out, nor what is no digit:
+    neither would measure what was learned.
     """
-    by_session = len({entry.session_id for entry in entries}) >= FEWEST
-
-    def lot(entry: Feedback) -> float:
-        name = entry.session_id if by_session else entry.id
-        return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64
-
-    if len(entries) < FEWEST:
+    fresh = [entry for entry in entries if entry.true_digit is not None and name_image(entry) not in known]
+    if len(entries) < FEWEST or not fresh:
         return [*entries], []
-    drawn = max(HELD_OUT, math.nextafter(min(map(lot, entries)), 1.0))  # one at least
-    return [entry for entry in entries if lot(entry) >= drawn], [entry for entry in entries if lot(entry) < drawn]
+    held_out = [entry for entry in fresh if _lot(entry.session_id) < HELD_OUT]
+    few = len({entry.session_id for entry in entries}) < FEWEST
+    if few or not held_out or len(held_out) > 2 * HELD_OUT * len(entries):
+        lots = {entry.id: _lot(entry.id) for entry in fresh}
+        least = math.nextafter(min(lots.values()), 1.0) if len(fresh) >= FEWEST else 0.0  # one of these at least
+        held_out = [entry for entry in fresh if lots[entry.id] < max(HELD_OUT, least)]
+    chosen = {entry.id for entry in held_out}
+    return [entry for entry in entries if entry.id not in chosen], held_out
+
+
+def name_image(entry: Feedback) -> str:
+    """What an entry's image is known by: equal ones have the same name."""
+    return hashlib.sha256(entry.image.tobytes()).hexdigest()[:16]
+
+
+def _lot(name: str) -> float:
+    """A number of 0-1 that is the same for the same name."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64
 
 
 def compare(before: Read, after: Read, measured: dict[str, Labelled]) -> tuple[list[Comparison], Pictures]:
@@ -242,7 +284,6 @@ def _sample(old: Dataset, rng: np.random.Generator) -> Labelled:
 def _measures(
     old: Dataset, held_out: Sequence[Feedback], on_progress: Callable[[str, float], None]
 ) -> dict[str, Labelled]:
-    people = [entry for entry in held_out if entry.true_digit is not None]
     rng = np.random.default_rng(STRESS_SEED)
     images, digits = [], np.arange(STRESS) % 10
     for number, digit in enumerate(digits.tolist()):
@@ -253,4 +294,4 @@ def _measures(
         f"test images of {old.name}": (old.x_test, old.y_test),
         "drawings entered in every way": (np.array(images), digits),
     }
-    return measures | ({FEEDBACK: _as_seen(people)} if people else {})
+    return measures | ({FEEDBACK: _as_seen(held_out)} if held_out else {})

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,7 +44,7 @@ from digit_core.types import Comparison, EventKind, Pictures, Run, Status, Train
 ACTIVE = ("queued", "running")
 FINAL = ("finished", "stopped", "failed")
 START_UP = 15.0  # seconds that a new process has to take its lock
-COMPARISON = "comparison.json"
+COMPARISON, KNOWN = "comparison.json", "known.json"
 DELETED = ".deleted"
 RESERVE = "reserve"  # a file of so many bytes, given up so that a full disk still takes a run's last words
 RESERVE_BYTES = 16_384
@@ -244,6 +244,19 @@ def load_comparisons(run_id: str, settings: Settings) -> tuple[list[Comparison],
         return (sets, counts) if sets and all(each.total > 0 for each in sets) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def save_known(folder: Path, names: Iterable[str]) -> None:
+    """Write the names of the images, people's, that a run's model and its bases have learned."""
+    write_file(folder / KNOWN, to_json(sorted(names)))
+
+
+def load_known(run_id: str, settings: Settings) -> set[str]:
+    """Read what `save_known` wrote; nothing where a run has none, or it cannot be read."""
+    try:
+        return set(map(str, json.loads((model_folder(run_id, settings) / KNOWN).read_bytes())))
+    except (OSError, ValueError, TypeError):
+        return set()
 
 
 def load_pictures(run_id: str, name: str, settings: Settings) -> Pictures | None:

@@ -240,6 +240,7 @@ def _compare(folder: Path, base: ModelInfo, lessons: Lessons, settings: Settings
     counts = {name: getattr(lessons, name) for name in ("learned", "confirmed", "held_out")}
     runs.save_pictures(folder, "lost", lost)
     runs.save_comparisons(folder, comparisons, counts)
+    runs.save_known(folder, lessons.known)
 
 
 def _load_teacher(info: ModelInfo, settings: Settings) -> Callable[[np.ndarray], np.ndarray]:

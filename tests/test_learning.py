@@ -1,3 +1,4 @@
+import json
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -14,9 +15,17 @@ from digit_core.cli import main
 from digit_core.datasets import load_synthetic
 from digit_core.errors import DataUnavailable, InvalidConfig, ModelUnavailable
 from digit_core.feedback import FeedbackStore
-from digit_core.learning import compare, find_losses, hold_out, leave_out_doubtful, load_lessons, plan_fine_tuning
+from digit_core.learning import (
+    compare,
+    find_losses,
+    hold_out,
+    leave_out_doubtful,
+    load_lessons,
+    name_image,
+    plan_fine_tuning,
+)
 from digit_core.model_store import load_default, load_info
-from digit_core.settings import read_settings
+from digit_core.settings import STARTERS, read_settings
 from digit_core.types import Comparison, Drawing
 
 
@@ -42,16 +51,34 @@ def plan(monkeypatch):
     return plan_fine_tuning(load_info("cnn", settings), settings), settings
 
 
-@given(st.lists(st.sampled_from("abcdefghijklmnop"), max_size=60))
-def test_what_is_held_out_are_whole_sessions_and_nothing_is_lost(sessions):
-    entries = [replace(say(7), session_id=name) for name in sessions]
+@given(st.lists(st.tuples(st.sampled_from("abcdefghijklmnop"), st.sampled_from([7, None])), max_size=60))
+def test_nothing_is_lost_and_only_digits_are_held_out(drawings):
+    entries = [replace(say(digit), session_id=name) for name, digit in drawings]
     kept, held_out = hold_out(entries)
-    assert {entry.id for entry in kept} | {entry.id for entry in held_out} == {entry.id for entry in entries}
-    assert len(kept) + len(held_out) == len(entries)
-    if len(set(sessions)) >= learning.FEWEST:
-        assert not {entry.session_id for entry in kept} & {entry.session_id for entry in held_out}
-    if len(entries) >= learning.FEWEST:
+    assert sorted(entry.id for entry in kept + held_out) == sorted(entry.id for entry in entries)
+    assert all(entry.true_digit is not None for entry in held_out)
+    if sum(digit is not None for _, digit in drawings) >= learning.FEWEST:
         assert held_out
+
+
+def test_whole_sessions_are_held_out():
+    kept, held_out = hold_out([replace(say(7), session_id=str(number)) for number in range(40) for _ in range(3)])
+    assert held_out and not {entry.session_id for entry in kept} & {entry.session_id for entry in held_out}
+
+
+def test_a_session_of_most_of_the_drawings_is_not_held_out_whole():
+    drawn = next(name for name in map(str, range(100)) if learning._lot(name) < learning.HELD_OUT)
+    sessions = [drawn] * 200 + ["a", "b", "c", "d"]
+    kept, held_out = hold_out([replace(say(7), session_id=name) for name in sessions])
+    assert len(kept) > 100 and len(held_out) > 20
+
+
+def test_what_the_base_has_learned_is_not_held_out():
+    entries = [say(7, image=image_of(20 + number)) for number in range(50)]
+    known = {name_image(entry) for entry in hold_out(entries)[0]}
+    new = [replace(say(7, image=image_of(100 + number)), session_id=str(number)) for number in range(50)]
+    held_out = hold_out([*entries, *new], known)[1]
+    assert held_out and not known & {name_image(entry) for entry in held_out}
 
 
 def test_about_a_fifth_is_held_out_and_stays_so_when_more_is_said():
@@ -67,6 +94,10 @@ def test_labels_in_doubt_are_not_learned_unless_somebody_looked_at_them():
     reviewed = replace(blank, id=say(1).id, reviewed_at=NOON)
     left = leave_out_doubtful([sound, blank, one, other, reviewed])
     assert left == [sound, reviewed]
+
+
+def test_equal_drawings_count_once():
+    assert len(leave_out_doubtful([say(7), say(7), say(7), say(3, image=image_of(60))])) == 2
 
 
 def test_corrections_are_written_again_and_are_few_among_images_of_old(plan, handwriting):
@@ -105,10 +136,40 @@ def test_only_drawings_of_some_days_are_learned_where_days_are_named(plan, handw
         load_lessons(replace(config, until=NOON.isoformat()), settings)
 
 
-def test_a_moment_that_is_none_is_told(plan):
+@pytest.mark.parametrize("moment", ["yesterday", "2026-03-01", "2026-03-01T12:00:00"])
+def test_a_moment_that_is_none_is_told(plan, moment):
     config, settings = plan
-    with pytest.raises(InvalidConfig, match=r"not chosen by a moment .* Give one as"):
-        load_lessons(replace(config, since="yesterday"), settings)
+    with pytest.raises(InvalidConfig, match=r"not chosen by moments .* Give them as"):
+        load_lessons(replace(config, since=moment), settings)
+
+
+def test_labels_that_are_all_in_doubt_are_told(plan):
+    config, settings = plan
+    keep(say(1, image=image_of(3)))
+    with pytest.raises(DataUnavailable, match="All labels are in doubt"):
+        load_lessons(config, settings)
+
+
+def test_lessons_are_the_newest_where_there_are_very_many(plan, monkeypatch):
+    config, settings = plan
+    monkeypatch.setattr(learning, "MOST", 3)
+    keep(*[say(number % 10, 1, image=image_of(20 + number), minute=number) for number in range(8)])
+    lessons = load_lessons(config, settings)
+    assert lessons.learned == 3 and len(lessons.known) <= 4
+
+
+def test_what_a_base_has_learned_is_known_to_what_learns_from_it(plan, keep_run):
+    config, settings = plan
+    keep(*[say(7, 1, image=image_of(20 + number)) for number in range(30)])
+    first = load_lessons(config, settings)
+    folder = keep_run("taught", "queued", "finished")
+    metadata = json.loads((STARTERS / "cnn" / "metadata.json").read_bytes())
+    (folder / "metadata.json").write_text(json.dumps(metadata | {"parent_id": "cnn"}))
+    runs.save_known(folder, first.known)
+    keep(*[replace(say(7, 1, image=image_of(60 + number)), session_id=str(number)) for number in range(9)])
+    second = load_lessons(replace(config, base_model_id="taught"), settings)
+    measured = {name_image(say(7, image=image)) for image in second.measured[learning.FEEDBACK][0]}
+    assert first.known < second.known and measured and not measured & second.known
 
 
 @pytest.mark.parametrize(("visitor", "sentence"), [(None, "Nobody has said yet"), ("Zoë", "Zoë has not said yet")])
