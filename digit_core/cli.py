@@ -20,7 +20,7 @@ from digit_core.classifier import Classifier, load_classifier
 from digit_core.cli_feedback import UTC_MOMENT, echo_json, feedback
 from digit_core.datasets import check_dataset, download_mnist, find_mnist, load_mnist
 from digit_core.drawings import read_drawings, read_picture_file
-from digit_core.errors import DataUnavailable, DigitError
+from digit_core.errors import DataUnavailable, DigitError, ModelUnavailable
 from digit_core.evaluation import evaluate as compare
 from digit_core.learning import find_losses, plan_fine_tuning
 from digit_core.model_store import list_models, load_default, load_info, save_default, to_json, write_file
@@ -187,7 +187,9 @@ def fine_tune(settings: Settings, /, base: str | None, run_id: str | None, as_js
     if execute_run(run_id, settings, tell) is None:
         return
     found = runs.load_comparisons(run_id, settings)
-    comparisons = found[0] if found else []
+    if found is None:
+        raise ModelUnavailable(f"Its comparison with {info.model_id} cannot be read. Better discard run {run_id}.")
+    comparisons, _ = found
     if as_json:
         echo_json({"run_id": run_id, "comparisons": [dataclasses.asdict(each) for each in comparisons]})
         return

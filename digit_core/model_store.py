@@ -55,16 +55,34 @@ def load_info(model_id: str, settings: Settings) -> ModelInfo:
 
 def load_default(settings: Settings) -> str:
     """The id of the model that reads where none is named: the one that `save_default` chose, else the first starter."""
+    return _find_chosen("model_id", settings) or STARTER_IDS[0]
+
+
+def find_previous(settings: Settings) -> str:
+    """The id of the model to go back to: who read before the default one was chosen, else what that one came from."""
+    default = load_default(settings)
+    before, parent = _find_chosen("before", settings), load_info(default, settings).parent_id
+    for model_id in (before, parent):
+        with contextlib.suppress(ModelUnavailable):
+            if model_id and model_id != default:
+                return load_info(model_id, settings).model_id
+    return STARTER_IDS[0]
+
+
+def _find_chosen(name: str, settings: Settings) -> str | None:
     try:
-        model_id = json.loads((settings.models / DEFAULT).read_bytes())["model_id"]
+        model_id = json.loads((settings.models / DEFAULT).read_bytes())[name]
         return _read_info(model_folder(model_id, settings)).model_id
     except (OSError, ValueError, KeyError, TypeError, ModelUnavailable):  # never chosen, or gone since
-        return STARTER_IDS[0]
+        return None
 
 
 def save_default(model_id: str, settings: Settings) -> None:
     """Let a model read where none is named. Raises ModelUnavailable, StorageFailed."""
-    content = to_json({"model_id": load_info(model_id, settings).model_id})
+    before = load_default(settings)
+    if before == model_id:
+        before = find_previous(settings)
+    content = to_json({"model_id": load_info(model_id, settings).model_id, "before": before})
     with storing(settings.models):
         settings.models.mkdir(parents=True, exist_ok=True)
     write_file(settings.models / DEFAULT, content)

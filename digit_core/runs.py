@@ -45,7 +45,7 @@ ACTIVE = ("queued", "running")
 FINAL = ("finished", "stopped", "failed")
 START_UP = 15.0  # seconds that a new process has to take its lock
 COMPARISON, KNOWN = "comparison.json", "known.json"
-DELETED = ".deleted"
+DELETED, KEPT = ".deleted", 10  # runs that can be brought back
 RESERVE = "reserve"  # a file of so many bytes, given up so that a full disk still takes a run's last words
 RESERVE_BYTES = 16_384
 PROBE = 0.002  # seconds
@@ -147,7 +147,7 @@ def is_stopping(run_id: str, settings: Settings) -> bool:
 
 
 def delete_run(run_id: str, settings: Settings) -> None:
-    """Take a run, and its model if it made one, away; `restore_run` brings back the one that was deleted last.
+    """Take a run, and its model if it made one, away; `restore_run` brings back the last ones that were deleted.
 
     Raises ModelUnavailable for a starter and for a run under way, StorageFailed.
     """
@@ -160,17 +160,18 @@ def delete_run(run_id: str, settings: Settings) -> None:
     with storing(settings.models):
         deleted.mkdir(exist_ok=True)
         shutil.rmtree(deleted / run_id, ignore_errors=True)
-        before = list(deleted.iterdir())
         folder.replace(deleted / run_id)
-    for each in before:
+        os.utime(deleted / run_id)
+        *older, _ = sorted(deleted.iterdir(), key=lambda each: each.stat().st_mtime)
+    for each in older[: max(0, len(older) + 1 - KEPT)]:
         shutil.rmtree(each, ignore_errors=True)
 
 
 def restore_run(run_id: str, settings: Settings) -> None:
-    """Bring a deleted run back. Raises ModelUnavailable when another was deleted since, StorageFailed."""
+    """Bring a deleted run back. Raises ModelUnavailable when many were deleted since, StorageFailed."""
     folder, deleted = model_folder(run_id, settings), settings.models / DELETED / run_id
     if folder.exists() or not deleted.is_dir():
-        raise ModelUnavailable(f"Run {run_id} cannot be brought back: another one was deleted since, or has its name.")
+        raise ModelUnavailable(f"Run {run_id} cannot be brought back: many were deleted since, or one has its name.")
     with storing(settings.models):
         deleted.replace(folder)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from digit_core.tables import ANSWER, FEEDBACK
+from digit_core.tables import ANSWER, FEEDBACK, MAX_ID, MAX_VISITOR, check_text
 from digit_core.types import InputKind
 
 Verdict = Literal["right", "wrong", "collected", "unjudged"]
@@ -35,6 +35,11 @@ class Selection:
     until: datetime | None = None
     doubt: Doubt | None = None
     deleted: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise UnreadableInput for a name that nobody can have given."""
+        check_text("nickname", self.visitor or "", MAX_VISITOR)
+        check_text("model id", self.model_id or "", MAX_ID)
 
     def restrict(self, query: sa.Select[Any]) -> sa.Select[Any]:
         """Restrict a query of table `feedback` to the selected entries, a row each."""

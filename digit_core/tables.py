@@ -92,11 +92,11 @@ def to_rows(feedback: Feedback) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             raise UnreadableInput(f"The time {moment} has no time zone. Give it in UTC.")
     if feedback.image.shape != (SIDE, SIDE) or feedback.image.dtype != np.uint8:
         raise UnreadableInput(f"The image is {feedback.image.shape} {feedback.image.dtype}. Give (28, 28) uint8.")
-    _check_text("comment", feedback.comment, MAX_COMMENT)
-    _check_text("nickname", feedback.visitor or "", MAX_VISITOR)
+    check_text("comment", feedback.comment, MAX_COMMENT)
+    check_text("nickname", feedback.visitor or "", MAX_VISITOR)
     if re.search(r"[\x01-\x1f\x7f-\x9f]", feedback.visitor or ""):  # in a terminal it would act, not show
         raise UnreadableInput("The nickname holds a character that cannot be seen. Write it again.")
-    _check_text("session id", feedback.session_id, MAX_ID)
+    check_text("session id", feedback.session_id, MAX_ID)
     if len({answer["model_id"] for answer in feedback.answers}) < len(feedback.answers):
         raise UnreadableInput("A model answered twice. Give one answer of each.")
     if len(feedback.answers) > MAX_ANSWERS:
@@ -116,7 +116,7 @@ def to_rows(feedback: Feedback) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     for position, answer in enumerate(feedback.answers):
         if not MODEL_ID.fullmatch(answer["model_id"]):
             raise UnreadableInput(f"The model id {answer['model_id']!r:.80} names no model. Use small letters.")
-        _check_text("SHA-256 of a model", answer["sha256"] or "", MAX_ID)
+        check_text("SHA-256 of a model", answer["sha256"] or "", MAX_ID)
         checked = {"digit": to_digit(answer["digit"]), "confidence": float(answer["confidence"])}
         if not 0 <= checked["confidence"] <= 1:
             raise UnreadableInput(f"The confidence is {checked['confidence']}. Give it from 0 to 1.")
@@ -171,7 +171,8 @@ def to_digit(value: Any) -> int:
     return int(value)
 
 
-def _check_text(name: str, text: str, limit: int) -> None:
+def check_text(name: str, text: str, limit: int) -> None:
+    """Raise UnreadableInput for text that is too long, in characters, or that no database keeps."""
     if len(text) > limit:
         raise UnreadableInput(f"The {name} has {len(text):,} characters. Write at most {limit:,}.")
     if re.search("[\0\ud800-\udfff]", text):  # neither is text to a database

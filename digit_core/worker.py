@@ -27,6 +27,7 @@ from digit_core.learning import Lessons, compare, load_lessons
 from digit_core.model_store import (
     CHECKPOINT,
     METADATA,
+    NETWORK_FILES,
     load_checkpoint,
     load_info,
     load_network,
@@ -196,6 +197,9 @@ def _train(
     config = runs.load_run(folder.name, settings).config
     taught_by = load_info(config.teacher_id, settings) if config.teacher_id else None
     base = load_info(config.base_model_id, settings) if config.base_model_id else None
+    for needed in filter(None, (taught_by, base)):
+        for name in NETWORK_FILES:
+            read_model_file(needed, name, settings)  # a damaged one is told before hours of training
     with _interrupted_by(stop, tell_stop):
         report("Fetching the images")
         lessons = load_lessons(config, settings, tell_share) if base else None

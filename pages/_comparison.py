@@ -40,9 +40,10 @@ def show_comparison(run: Run, settings: Settings) -> None:
 def _show_verdict(comparisons: Sequence[Comparison], base_id: str | None) -> None:
     losses = find_losses(comparisons)
     for each in losses:
-        lost = 100 * (each.before - each.after) / each.total
+        before, after = (100 * right / each.total for right in (each.before, each.after))
         st.warning(
-            f"It forgot: it reads {lost:.1f} % of the {each.name} less than {base_id}. Better discard it.",
+            f"It forgot: of the {each.name} it reads {after:.2f} % rightly, {base_id} {before:.2f} %. "
+            "Better discard it.",
             icon=":material/warning:",
         )
     if losses:

@@ -11,7 +11,7 @@ from digit_core.architectures import check_tensorflow
 from digit_core.charts import chart_confusion, chart_training, tabulate_training
 from digit_core.diary import STEPS, read_events
 from digit_core.errors import DigitError, ModelUnavailable
-from digit_core.model_store import load_default, load_evaluation, load_info, model_folder, save_default
+from digit_core.model_store import find_previous, load_default, load_evaluation, load_info, model_folder, save_default
 from digit_core.settings import Settings, read_settings
 from digit_core.types import Run, TrainEvent
 from pages._comparison import show_changes, show_comparison
@@ -53,9 +53,12 @@ def show_outcome(settings: Settings) -> None:
     if note := state.pop("note", None):
         st.toast(note, icon=":material/check:")
     if deleted := state.get("deleted_run"):
+        run_id, had_read = deleted
+        words = f"{run_id} is deleted. {load_default(settings)} reads now." if had_read else f"{run_id} is deleted."
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.info(f"{deleted} is deleted.", icon=":material/delete:")
-            st.button("Undo", key="restore", icon=":material/undo:", on_click=_restore, args=[deleted, settings])
+            st.info(words, icon=":material/delete:")
+            undo = [run_id, had_read, settings]
+            st.button("Undo", key="restore", icon=":material/undo:", on_click=_restore, args=undo)
 
 
 def watch_run(watched: Run, ghost: str | None, settings: Settings) -> None:
@@ -79,10 +82,12 @@ def watch_run(watched: Run, ghost: str | None, settings: Settings) -> None:
     watch(watched.run_id)
 
 
-def _restore(run_id: str, settings: Settings) -> None:
+def _restore(run_id: str, had_read: bool, settings: Settings) -> None:
     with told_errors():
         runs.restore_run(run_id, settings)
-        state.watched_run = run_id
+        state.watched_run = state.watched_lesson = run_id
+        if had_read:
+            let_read(run_id, settings)
     state.pop("deleted_run", None)
 
 
@@ -122,7 +127,7 @@ def _show_status(run: Run, events: list[TrainEvent], settings: Settings) -> None
     done = max((event.epoch for event in events if event.kind == "epoch"), default=0)
     resumable = f"Resume goes on after epoch {done}." if done else "Resume starts it again."
     if run.config.base_model_id:
-        resumable = "Press Learn to start anew."
+        resumable = "Begin anew on the page Learn."
     if run.status in runs.ACTIVE and runs.is_stopping(run.run_id, settings):
         st.info("Stopping…", icon=":material/hourglass:")
     elif run.status == "queued":
@@ -230,8 +235,11 @@ def _duplicate(run: Run, settings: Settings) -> None:
 
 
 def _delete(run: Run, settings: Settings) -> None:
+    had_read, previous = load_default(settings) == run.run_id, find_previous(settings)
     runs.delete_run(run.run_id, settings)
-    state.deleted_run = run.run_id
+    state.deleted_run = run.run_id, had_read
+    if had_read:
+        let_read(previous, settings)
 
 
 def _show_result(run: Run, settings: Settings) -> None:

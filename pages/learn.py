@@ -8,11 +8,11 @@ from digit_core import runs
 from digit_core.errors import ModelUnavailable
 from digit_core.feedback import FeedbackStore
 from digit_core.learning import choose_lessons, plan_fine_tuning
-from digit_core.model_store import list_models, load_default, load_info
+from digit_core.model_store import find_previous, list_models, load_default
 from digit_core.presets import estimate_seconds, estimate_start, measure_pace
 from digit_core.selection import ALL
 from digit_core.settings import read_settings
-from digit_core.types import ModelInfo, TrainConfig
+from digit_core.types import ModelInfo, Run, TrainConfig
 from pages._run import can_train, follow_link, let_read, show_outcome, watch_run
 from pages._shared import ask_days, cached_store, duration, told_errors
 
@@ -22,15 +22,17 @@ follow_link()
 
 
 def start(plan: TrainConfig) -> None:
+    """Start a lesson, or watch the same one that is under way: a double-click starts one."""
     state.pop("problem", None)
     with told_errors():
-        state.watched_lesson = runs.start_run(plan, settings)
+        same = (run.run_id for run in runs.list_runs(settings) if run.status in runs.ACTIVE and run.config == plan)
+        state.watched_lesson = next(same, None) or runs.start_run(plan, settings)
 
 
-def go_back(parent_id: str) -> None:
+def go_back(model_id: str) -> None:
     with told_errors():
-        let_read(parent_id, settings)
-        state.note = f"{parent_id} reads again."
+        let_read(model_id, settings)
+        state.note = f"{model_id} reads again."
 
 
 def ask(store: FeedbackStore, infos: dict[str, ModelInfo]) -> None:
@@ -75,18 +77,25 @@ def ask(store: FeedbackStore, infos: dict[str, ModelInfo]) -> None:
 
 
 def offer_way_back(infos: dict[str, ModelInfo]) -> None:
-    """The model that reads now, and the one that it came from."""
-    current = load_info(load_default(settings), settings)
-    if current.parent_id in infos:
+    """The model that reads now, if it learned from people, and the one that read before."""
+    current = infos.get(load_default(settings))
+    if current and current.parent_id:
+        before = find_previous(settings)
         with st.container(border=True, key="way_back"):
-            st.markdown(f"**{current.model_id}** reads now. It learned from **{current.parent_id}**.")
-            st.button(
-                f"Go back to {current.parent_id}",
-                icon=":material/undo:",
-                key="go_back",
-                on_click=go_back,
-                args=[current.parent_id],
-            )
+            st.markdown(f"**{current.model_id}** reads now. It began as **{current.parent_id}**.")
+            words = f"Go back to {before}"
+            st.button(words, icon=":material/undo:", key="go_back", on_click=go_back, args=[before])
+
+
+def choose(lessons: list[Run]) -> Run:
+    """The lesson that is watched: the newest, until another is started or chosen."""
+    ids = [run.run_id for run in lessons]
+    if state.get("watched_lesson") not in ids:
+        state.watched_lesson = ids[0]
+    if len(lessons) == 1:
+        return lessons[0]
+    chosen = st.selectbox("Lesson", ids, key="watched_lesson", persist_state="session", width=360)
+    return lessons[ids.index(chosen)]
 
 
 st.title("Learn from people")
@@ -100,10 +109,8 @@ with told_errors():
         offer_way_back(infos)
     with right, told_errors():
         show_outcome(settings)
-        watched = next((run for run in lessons if run.run_id == state.get("watched_lesson")), None)
-        watched = watched or next(iter(lessons), None)
-        if watched:
-            watch_run(watched, None, settings)
+        if lessons:
+            watch_run(choose(lessons), None, settings)
         else:
             st.info(
                 "Press Learn: a model learns what people said, and you see what it reads better and what it forgot "

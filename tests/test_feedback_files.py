@@ -400,6 +400,12 @@ def test_an_import_that_the_database_stops_tells_how_much_is_in(stores, tmp_path
         import_feedback(stores[1], tmp_path / "many.jsonl")
 
 
+@pytest.mark.parametrize("words", [["--visitor", "\udcff"], ["--model", "a\0b"], ["--visitor", "x" * 61]])
+def test_a_name_that_nobody_can_have_is_told(command, words):
+    done = command("list", *words)
+    assert done.exit_code == 1 and "Error: The" in done.stderr
+
+
 def test_the_commands_answer_in_json(command, tmp_path):
     file = tmp_path / "strokes.jsonl"
     file.write_bytes(lines(GOOD, {"label": 2, "strokes": []}))

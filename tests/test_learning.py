@@ -191,6 +191,16 @@ def test_two_models_are_compared_digit_by_digit():
     assert (lost.y_true.tolist(), lost.y_pred.tolist()) == ([2], [7]) and np.array_equal(lost.images[0], images[1])
 
 
+def test_of_what_turned_wrong_some_are_kept_peoples_drawings_first(monkeypatch):
+    monkeypatch.setattr(learning, "LOST", 2)
+    images = np.zeros((2, 28, 28), np.uint8)
+    measured = {"old": (images, np.array([1, 2])), learning.FEEDBACK: (images[:1], np.array([1]))}
+    _, lost = compare(
+        lambda some: reader(1, 2)(some)[: len(some)], lambda some: reader(5, 6)(some)[: len(some)], measured
+    )
+    assert lost.y_true.tolist() == [1, 1] and len(lost.images) == 2
+
+
 @pytest.mark.parametrize(
     ("name", "before", "after", "warned"),
     [

@@ -262,3 +262,15 @@ def test_a_default_is_chosen_where_nothing_was_stored_before(tmp_path):
     settings = dataclasses.replace(read_settings(), models=tmp_path / "new" / "models")
     model_store.save_default("ann", settings)
     assert model_store.load_default(settings) == "ann"
+
+
+def test_the_way_back_leads_to_the_model_that_read_before_as_long_as_it_is_there(tmp_path):
+    settings = dataclasses.replace(read_settings(), models=tmp_path)
+    assert model_store.find_previous(settings) == "cnn"
+    model_store.save_default("ann", settings)
+    model_store.save_default("ann", settings)
+    assert model_store.find_previous(settings) == "cnn"
+    model_store.save_default("cnn", settings)
+    assert model_store.find_previous(settings) == "ann"
+    (tmp_path / model_store.DEFAULT).write_text('{"model_id": "ann", "before": "gone"}')
+    assert model_store.find_previous(settings) == "cnn"

@@ -256,13 +256,14 @@ def test_a_deleted_run_is_gone_and_can_be_brought_back(settings):
     assert runs.load_run("mine", settings).status == "stopped"
 
 
-def test_only_the_last_deleted_run_is_kept(settings):
-    for run_id in ("first", "second"):
-        diary(settings, run_id, "queued", "stopped")
-        runs.delete_run(run_id, settings)
-    with pytest.raises(ModelUnavailable, match="first cannot be brought back: another one was deleted since"):
-        runs.restore_run("first", settings)
-    runs.restore_run("second", settings)
+def test_only_the_last_deleted_runs_are_kept(settings):
+    for number in range(runs.KEPT + 1):
+        diary(settings, f"run-{number}", "queued", "stopped")
+        runs.delete_run(f"run-{number}", settings)
+    with pytest.raises(ModelUnavailable, match="run-0 cannot be brought back: many were deleted since"):
+        runs.restore_run("run-0", settings)
+    for number in range(1, runs.KEPT + 1):
+        runs.restore_run(f"run-{number}", settings)
 
 
 def test_a_name_may_be_deleted_again(settings):

@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
+from digit_core import training
 from digit_core.architectures import accuracy, build_network, import_keras, measure_network
 from digit_core.datasets import load_synthetic
 from digit_core.errors import DataUnavailable, InvalidConfig, ModelUnavailable
@@ -180,6 +181,19 @@ def test_a_teacher_is_believed_as_much_as_the_labels(dataset):
     said, taught = network(images[..., None] / np.float32(255)).numpy(), teach(images)
     assert said[taught == 1].mean() == pytest.approx(0.45, abs=0.12)
     assert said[:, 3:5][taught[:, 3:5] == 0].mean() < 0.2
+
+
+def test_what_is_fine_tuned_begins_as_its_base_and_keeps_a_part_of_it(dataset, monkeypatch):
+    config = dataclasses.replace(ANN, epochs=1)
+    base = train(config, dataset, lambda event: None, never)
+
+    def learn(share):
+        monkeypatch.setattr(training, "LEARNED", share)
+        return weights_of(train(config, dataset, lambda event: None, never, base=base))
+
+    nothing, all_of_it, half = learn(0.0), learn(1.0), learn(0.5)
+    assert np.array_equal(nothing, weights_of(base)) and not np.allclose(all_of_it, nothing)
+    assert np.allclose(half, (nothing + all_of_it) / 2, atol=1e-4)
 
 
 def test_what_is_no_digit_does_not_validate(dataset):

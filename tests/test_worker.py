@@ -22,8 +22,9 @@ from digit_core.classifier import Network
 from digit_core.datasets import load_synthetic
 from digit_core.diary import append_event, read_events
 from digit_core.errors import DataUnavailable, ModelUnavailable, StorageFailed, TrainingUnavailable
+from digit_core.learning import plan_fine_tuning
 from digit_core.model_store import list_models, load_info, read_model_file, to_json
-from digit_core.settings import ROOT, read_settings
+from digit_core.settings import ROOT, STARTERS, read_settings
 from digit_core.synthetic import draw_digits
 from digit_core.types import TrainConfig, TrainEvent
 from digit_core.worker import execute_run
@@ -102,6 +103,16 @@ def test_a_teacher_that_is_gone_ends_a_run_at_once(settings):
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras 3.15 under NumPy 2.4
+@pytest.mark.parametrize("name", ["model.keras", "model.tflite"])
+def test_a_damaged_base_ends_a_run_before_it_trains(settings, name):
+    shutil.copytree(STARTERS / "ann", settings.models / "mine")
+    run_id = runs.create_run(plan_fine_tuning(load_info("mine", settings), settings), settings)
+    (settings.models / "mine" / name).write_bytes(b"damaged")
+    with pytest.raises(ModelUnavailable, match=f"{name} of model mine was changed"):
+        execute_run(run_id, settings, lambda event: None)
+    assert kinds(settings, run_id)[-1] == "failed"
+
+
 def test_a_teacher_answers_as_the_stored_model_does(settings):
     images = draw_digits(50, seed=0)[0]
     info = load_info("ann", settings)

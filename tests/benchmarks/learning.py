@@ -3,9 +3,9 @@
 Needs DIGIT_LAB_MNIST and DIGIT_LAB_PEN_DIGITS. BASE is a stored model; without it a CNN of the balanced preset is
 trained on MNIST alone. Writers of pen strokes play the people: BASE misreads writers 1 to 24, its first 100 misreads
 are fed back, and the six writers 25 to 30 are read before and after. Then each of these six teaches it five drawings
-of each digit, and it reads the writer's others. As in the program, a fifth of what is fed back is held out. What the
-images of old, among them pen strokes by others, bring without any feedback stands beside it. Prints Markdown; takes
-about four minutes on two cores.
+of each digit, and it reads the writer's others. As in the program, a fifth of what is fed back is held out. Beside it
+stands what comes without pen strokes by others among the images of old, and without any feedback. Prints Markdown;
+takes about seven minutes on two cores.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from digit_core.classifier import load_classifier
 from digit_core.datasets import load_mnist, make_dataset
 from digit_core.feedback import FeedbackStore
 from digit_core.model_store import load_info, load_network
-from digit_core.pen_digits import find_pen_digits
+from digit_core.pen_digits import require_pen_digits
 from digit_core.preprocessing import preprocess
 from digit_core.presets import CONFIGS
 from digit_core.settings import Settings, read_settings
@@ -56,15 +56,23 @@ class Learner:
     def __init__(self, base_id: str, settings: Settings, folder: Path) -> None:
         self.base_id, self.settings, self.folder = base_id, settings, folder
         self.mnist = load_mnist(settings)
+        self.pen_digits = require_pen_digits(settings)
         self.base = self.read(base_id)
 
     def read(self, model_id: str):  # type: ignore[no-untyped-def]
         return load_classifier(model_id, self.settings).predict_probabilities
 
-    def learn(self, entries: Iterable[Feedback]) -> tuple[str, float]:
-        """Let the base learn from entries alone; returns the new model and the seconds of its training."""
+    def learn(self, entries: Iterable[Feedback], pen_digits: Path | None = None) -> tuple[str, float]:
+        """Let the base learn from entries; returns the new model and the seconds of its training.
+
+        pen_digits: where pen strokes by others are, which are then among the images of old.
+        """
         name = f"{self.base_id}-{uuid.uuid4().hex[:8]}"
-        settings = dataclasses.replace(self.settings, database_url=f"sqlite:///{self.folder / name}.sqlite3")
+        settings = dataclasses.replace(
+            self.settings,
+            database_url=f"sqlite:///{self.folder / name}.sqlite3",
+            pen_digits=pen_digits or self.folder / "none",
+        )
         with closing(FeedbackStore(settings.database_url)) as store:
             store.add_all(list(entries))
         config = learning.plan_fine_tuning(load_info(self.base_id, settings), settings)
@@ -72,33 +80,38 @@ class Learner:
         return name, runs.load_run(name, settings).elapsed_s
 
     def report(self) -> None:
-        strokes, labels, _ = read_writers(find_pen_digits(self.settings) or Path(), PEOPLE)
+        strokes, labels, _ = read_writers(self.pen_digits, PEOPLE)
         misread = np.flatnonzero(self.base(images_of(strokes)).argmax(axis=1) != labels)
         corrections = [to_feedback(strokes[i], int(labels[i])) for i in misread[:MISREADS]]
-        learned, seconds = self.learn(corrections)
-        old = self.read(self.learn([self.confirm(strokes, labels)])[0])
+        learned, seconds = self.learn(corrections, self.pen_digits)
+        without, _ = self.learn(corrections)
+        old, _ = self.learn([self.confirm(strokes, labels)], self.pen_digits)
         alone = self.learn_alone(corrections)
-        others, digits, by = read_writers(find_pen_digits(self.settings) or Path(), MEASURING)
+        others, digits, by = read_writers(self.pen_digits, MEASURING)
         images = images_of(others)
         print(
             f"{self.base_id} misread {len(misread)} of {len(labels):,} drawings of writers {PEOPLE[0]}-{PEOPLE[-1]}.\n"
         )
-        print("| | before | corrections among old images | old images only | corrections only |")
-        print("|---|---:|---:|---:|---:|")
-        readers = self.base, self.read(learned), old, alone
+        print(
+            "| | before | corrections among old images | no pen strokes among these | no corrections | no old images |"
+        )
+        print("|---|---:|---:|---:|---:|---:|")
+        readers = [self.base, *map(self.read, (learned, without, old)), alone]
         wrong = [int((read(images).argmax(axis=1) != digits).sum()) for read in readers]
         mnist = [100 * float((read(self.mnist.x_test).argmax(axis=1) == self.mnist.y_test).mean()) for read in readers]
         print(f"| errors on {len(digits):,} drawings of writers 25-30 | {' | '.join(map(str, wrong))} |")
         print(f"| MNIST test, % right | {' | '.join(f'{share:.2f}' for share in mnist)} |")
-        print(f"| seconds of training | | {seconds:.1f} | | |\n", flush=True)
-        print("| errors on a writer's other drawings, of | before | after | old images only |\n|---|---:|---:|---:|")
+        print(f"| seconds of training | | {seconds:.1f} | | | |\n", flush=True)
+        print("| errors on a writer's other drawings, of | before | after | no pen strokes by others | no lesson |")
+        print("|---|---:|---:|---:|---:|")
         errors = []
         for writer in MEASURING:
             own = np.flatnonzero(by == writer)
             taught = np.concatenate([own[digits[own] == digit][:EACH] for digit in range(10)])
             rest = np.setdiff1d(own, taught)
-            name, _ = self.learn(to_feedback(others[i], int(digits[i])) for i in taught)
-            readers = self.base, self.read(name), old
+            lessons = [to_feedback(others[i], int(digits[i])) for i in taught]
+            names = [self.learn(lessons, strokes)[0] for strokes in (self.pen_digits, None)]
+            readers = [self.base, *map(self.read, (*names, old))]
             errors.append([int((read(images[rest]).argmax(axis=1) != digits[rest]).sum()) for read in readers])
             print(f"| writer {writer}, {len(rest)} | {' | '.join(map(str, errors[-1]))} |", flush=True)
         print(f"| mean of the six | {' | '.join(f'{mean:.1f}' for mean in np.mean(errors, axis=0))} |")
