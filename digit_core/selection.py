@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from digit_core.tables import ANSWER, FEEDBACK, MAX_ID, MAX_VISITOR, check_text
-from digit_core.types import InputKind
+from digit_core.tables import ANSWER, FEEDBACK, MAX_ID, MAX_VISITOR, check_text, measure_ink
+from digit_core.types import Feedback, InputKind
 
 Verdict = Literal["right", "wrong", "collected", "unjudged"]
 Doubt = Literal["any", "against", "conflict", "blank"]
@@ -109,3 +109,11 @@ class Selection:
 
 
 ALL = Selection()
+
+
+def find_doubt(entry: Feedback) -> Doubt:
+    """The first reason for which an entry that a Selection found doubtful is."""
+    if measure_ink(entry.image) < NEARLY_BLANK:
+        return "blank"
+    against = [answer["confidence"] >= SURE and answer["digit"] != entry.true_digit for answer in entry.answers]
+    return "against" if len(against) >= 2 and all(against) else "conflict"

@@ -12,7 +12,7 @@ from digit_core.errors import DigitError
 from digit_core.feedback import FeedbackStore
 from digit_core.feedback_export import picture_of
 from digit_core.pictures import encode_png
-from digit_core.selection import Selection
+from digit_core.selection import Selection, find_doubt
 from digit_core.types import Feedback, InputKind
 from pages._shared import label_of, tell
 
@@ -22,6 +22,12 @@ KINDS: dict[InputKind, str] = {
     "camera": "photograph",
     "api": "API call",
     "import": "imported",
+}
+DOUBTS = {
+    "any": "All",
+    "against": "All models are sure of another",
+    "conflict": "Equal drawings differ",
+    "blank": "Nearly blank",
 }
 LEAF = 24  # entries in the gallery at once
 HASTE = 0.5  # seconds after a press: another one so soon belongs to it
@@ -102,6 +108,8 @@ def _show_entry(store: FeedbackStore, around: list[Feedback], which: Selection, 
         st.text(f"{KINDS[entry.input_kind].capitalize()} of {entry.created_at:%Y-%m-%d %H:%M} UTC{by}")
         if entry.comment:
             st.text(entry.comment)
+        if which.doubt:
+            st.warning(f"In doubt: {DOUBTS[find_doubt(entry)].lower()}.", icon=":material/help:")
         if entry.reviewed_at:
             st.caption(f"Looked at again on {entry.reviewed_at:%Y-%m-%d %H:%M} UTC.")
         if entry.deleted_at:

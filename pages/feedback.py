@@ -7,7 +7,7 @@ import streamlit as st
 from digit_core.feedback import FeedbackStore
 from digit_core.selection import Selection
 from digit_core.settings import read_settings
-from pages._entries import KINDS, show_entries
+from pages._entries import DOUBTS, KINDS, show_entries
 from pages._exchange import show_export, show_import
 from pages._shared import NO_DIGIT, ask_days, cached_store, told_errors
 from pages._statistics import show_statistics
@@ -24,12 +24,6 @@ VERDICTS = {
     "collected": "collected, not read",
     "unjudged": "nobody judged",
     "deleted": "deleted",
-}
-DOUBTS = {
-    "any": "All",
-    "against": "All models are sure of another",
-    "conflict": "Equal drawings differ",
-    "blank": "Nearly blank",
 }
 
 settings = read_settings()

@@ -204,8 +204,10 @@ def test_doubtful_labels_leave_their_queue_once_they_are_looked_at(app):
     sure = tuple({"model_id": name, "sha256": "", "digit": 1, "confidence": 0.99} for name in ("ann", "cnn"))
     keep(say(7, answers=sure), say(2, 2, minute=1, image=image_of(5)), say(3, 3, image=image_of(60)))
     assert tiles(see(app, "doubtful")) == 2
-    press(press(app, "Open"), "The label is right")
+    assert "In doubt: nearly blank." in said(press(app, "Open"))
+    press(app, "The label is right")
     assert "Confirmed: it is 2." in said(app) and "It is 7" in said(app), "the next one follows"
+    assert "In doubt: all models are sure of another." in said(app)
     app.button(key="relabel_1").click().run()
     assert "No label is in doubt" in said(app) and stats().by_digit[1] == (1, 1)
     press(app, "Undo")
@@ -216,6 +218,7 @@ def test_doubt_is_shown_by_its_reason(app):
     keep(say(2, 2, image=image_of(5)), say(3, image=image_of(60)), say(5, minute=1, image=image_of(60)))
     see(app, "doubtful").segmented_control(key="doubt").set_value("conflict").run()
     assert tiles(app) == 2
+    assert "In doubt: equal drawings differ." in said(press(app, "Open"))
 
 
 @pytest.mark.parametrize("form", ["jsonl.gz", "csv", "npz", "zip"])
