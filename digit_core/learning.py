@@ -6,6 +6,7 @@ and the model keeps a part of its old weights. `python -m tests.benchmarks.learn
 it the images of old alone do.
 """
 
+import contextlib
 import hashlib
 import math
 from collections import defaultdict
@@ -30,11 +31,11 @@ from digit_core.tables import measure_ink
 from digit_core.types import Comparison, Dataset, Drawing, Feedback, ModelInfo, Pictures, TrainConfig
 
 OLD = 20_000  # images that the base is rehearsed on
-SHARE = 0.04  # of the rehearsed images: so many images the lessons make up
+SHARE = 0.04  # of the rehearsed images: so many the lessons make up, repeated, or more if there are more
 MOST_REPEATS = 100  # of one lesson: so often a single one must be seen to be read rightly
 MOST = 2_000  # lessons, the newest, and as many entries that were read rightly
 SYNTHETIC, PEN_DIGITS = 2_000, 3_000  # drawings among what is rehearsed
-HELD_OUT = 0.2  # of the drawing sessions
+HELD_OUT = 0.2  # of the drawings
 FEWEST = 5  # sessions: of fewer, single drawings are held out; drawings: of fewer, none is
 EPOCHS, LEARNING_RATE, BATCH = 2, 3e-3, 256
 VALIDATION = 0.05  # of all images, of those of old
@@ -98,17 +99,17 @@ def plan_fine_tuning(
 
 def choose_lessons(config: TrainConfig) -> Selection:
     """Which feedback a fine-tuning learns from. Raises InvalidConfig for a moment that is none."""
-    try:
-        moments = config.since, config.until
-        since, until = (None if moment is None else datetime.fromisoformat(moment) for moment in moments)
-    except ValueError:
-        since = until = datetime.min
-    if any(moment and moment.utcoffset() is None for moment in (since, until)):
-        raise InvalidConfig(
-            f"The feedback is not chosen by moments ({config.since}, {config.until}). Give them as "
-            "2026-03-01T00:00:00+00:00."
-        )
-    return Selection(visitor=config.visitor, since=since, until=until)
+    return Selection(visitor=config.visitor, since=_to_moment(config.since), until=_to_moment(config.until))
+
+
+def _to_moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    with contextlib.suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        if moment.utcoffset() is not None:
+            return moment
+    raise InvalidConfig(f"The feedback is chosen by {text!r:.40}, no moment. Give one as 2026-03-01T00:00:00+00:00.")
 
 
 def load_lessons(

@@ -1,9 +1,10 @@
 """Training runs: each a process of its own, its folder named by the id that its model will have.
 
 The folder holds `config.json`, the diary `events.jsonl` (append-only, a TrainEvent a line), after the first epoch
-`checkpoint.keras`, pictures to look at, what the process said in `worker.log`, and the file `stop` while it is asked to
-stop. A process holds `run.lock` while it lives, so a run without a final event whose lock is free is lost. Waiting runs
-form a queue in the order of their `queued` events; whoever is first takes the next free one of the turns.
+`checkpoint.keras`, pictures to look at, after a fine-tuning `comparison.json` and `known.json`, what the process said
+in `worker.log`, and the file `stop` while it is asked to stop. A process holds `run.lock` while it lives, so a run
+without a final event whose lock is free is lost. Waiting runs form a queue in the order of their `queued` events;
+whoever is first takes the next free one of the turns.
 """
 
 import contextlib

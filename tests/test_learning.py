@@ -139,7 +139,7 @@ def test_only_drawings_of_some_days_are_learned_where_days_are_named(plan, handw
 @pytest.mark.parametrize("moment", ["yesterday", "2026-03-01", "2026-03-01T12:00:00"])
 def test_a_moment_that_is_none_is_told(plan, moment):
     config, settings = plan
-    with pytest.raises(InvalidConfig, match=r"not chosen by moments .* Give them as"):
+    with pytest.raises(InvalidConfig, match=r"is chosen by .* no moment\. Give one as"):
         load_lessons(replace(config, since=moment), settings)
 
 
