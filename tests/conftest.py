@@ -6,6 +6,7 @@ import os
 import site
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import hypothesis
@@ -14,7 +15,9 @@ import pytest
 from apptest import open_app
 from streamlit.testing.v1 import AppTest
 
+from digit_core.database import Database
 from digit_core.datasets import load_mnist
+from digit_core.feedback import FeedbackStore
 from digit_core.model_store import to_json, write_file
 from digit_core.settings import Settings, read_settings
 from digit_core.types import Dataset, EventKind, TrainConfig, TrainEvent
@@ -137,6 +140,21 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     from postgres import make_database
 
     return make_database(server)
+
+
+@pytest.fixture
+def url(empty_url: str) -> str:
+    """The address of an empty database with its tables, of each kind."""
+    with closing(Database(empty_url)) as database:
+        database.migrate()
+    return empty_url
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[FeedbackStore]:
+    """An empty feedback store in a database of each kind."""
+    with closing(FeedbackStore(url)) as store:
+        yield store
 
 
 @pytest.fixture
