@@ -45,6 +45,11 @@ def begin() -> None:
     state.wanted, state.collected, state.asked_id = wanted, [], str(uuid.uuid4())
 
 
+def begin_anew() -> None:
+    begin()
+    ask_anew()
+
+
 def keep(feedback_id: str, digit: int) -> None:
     """Keep the drawing as the digit that was asked for, and ask for the next one; a second press is the same entry."""
     with told_errors():
@@ -114,7 +119,7 @@ done, total = len(state.collected), len(state.collected) + len(state.wanted)
 with right:
     ask_visitor()
     help = "Another number begins a new round; what was drawn is kept"
-    more = {"key": "each", "on_change": begin, "persist_state": "session", "help": help}
+    more = {"key": "each", "on_change": begin_anew, "persist_state": "session", "help": help}
     st.number_input("Of each digit", 1, 50, EACH, width=160, **more)
     st.progress(done / total, f"{done} of {total} drawings")
     if done:
@@ -129,7 +134,7 @@ with left, told_errors():
         st.success(f"Done: {done} drawings are kept. Thank you!", icon=":material/check:")
         with told_errors():
             show_reading(state.collected)
-        st.button("Draw another round", icon=":material/refresh:", key="again", on_click=begin)
+        st.button("Draw another round", icon=":material/refresh:", key="again", on_click=begin_anew)
     else:
         digit = state.wanted[0]
         st.header(f"Draw the digit {digit}", anchor=False)

@@ -85,6 +85,8 @@ def test_what_was_drawn_for_one_digit_is_not_kept_as_another(collect, handwritin
     press(draw(collect, handwriting[7]), "Keep")
     press(draw(collect, handwriting[3]), "Take the last one back")
     assert asked(collect) == 7 and strokes_left(collect) == 0
+    draw(collect, handwriting[7]).number_input(key="each").set_value(2).run()
+    assert strokes_left(collect) == 0 and "0 of 20 drawings" in said(collect)
 
 
 def test_a_damaged_model_is_in_nobodys_way(collect, handwriting, monkeypatch, tmp_path):
