@@ -13,6 +13,7 @@ import hypothesis
 import numpy as np
 import pytest
 from apptest import open_app
+from images import SEVEN, read
 from streamlit.testing.v1 import AppTest
 
 from digit_core.database import Database
@@ -20,6 +21,7 @@ from digit_core.datasets import load_mnist
 from digit_core.feedback import FeedbackStore
 from digit_core.model_store import to_json, write_file
 from digit_core.settings import Settings, read_settings
+from digit_core.strokes import sketch
 from digit_core.types import Dataset, EventKind, TrainConfig, TrainEvent
 
 hypothesis.settings.register_profile("patient", deadline=None)  # a machine may be busy
@@ -155,6 +157,18 @@ def store(url: str) -> Iterator[FeedbackStore]:
     """An empty feedback store in a database of each kind."""
     with closing(FeedbackStore(url)) as store:
         yield store
+
+
+@pytest.fixture(scope="session")
+def drawn() -> np.ndarray:
+    """A seven on a canvas, `(280, 280) uint8`, white on black."""
+    return sketch(SEVEN, 20)
+
+
+@pytest.fixture(scope="session")
+def plain(drawn: np.ndarray) -> np.ndarray:
+    """What comes of it, `(28, 28) uint8`."""
+    return read(drawn)
 
 
 @pytest.fixture
