@@ -27,7 +27,7 @@ from digit_core.preprocessing import preprocess
 from digit_core.selection import NEARLY_BLANK, Selection
 from digit_core.settings import Settings
 from digit_core.synthetic import draw_digit
-from digit_core.tables import measure_ink
+from digit_core.tables import digest_of, measure_ink
 from digit_core.types import Comparison, Dataset, Drawing, Feedback, ModelInfo, Pictures, TrainConfig
 
 OLD = 20_000  # images that the base is rehearsed on
@@ -53,7 +53,7 @@ class Lessons:
     """What a fine-tuning learns from, and what it is measured with, by name; held-out feedback is among it.
 
     learned, confirmed and held_out count entries: to learn from, read rightly before, not to be learned from. known
-    names the images that the model has learned when it is done, by `name_image`, its base's among them.
+    holds the digests of the images that the model has learned when it is done, its base's among them.
     """
 
     dataset: Dataset
@@ -119,12 +119,9 @@ def load_lessons(
 
     Raises InvalidConfig, DataUnavailable, FeedbackUnavailable.
     """
-    store = FeedbackStore(settings.database_url)
-    try:
+    with contextlib.closing(FeedbackStore(settings.database_url)) as store:
         found = store.walk(choose_lessons(config))
         entries = [replace(entry, drawing=Drawing(entry.drawing.strokes)) for entry in found]  # pictures are large
-    finally:
-        store.close()
     if not entries:
         whose = "Nobody has" if config.visitor is None else f"{config.visitor} has not"
         then = "in those days" if config.since or config.until else "yet"
@@ -150,18 +147,18 @@ def load_lessons(
         len(corrected),
         len(confirmed),
         len(held_out),
-        frozenset(known.union(map(name_image, [*corrected, *confirmed]))),
+        frozenset(known.union(digest_of(entry.image) for entry in (*corrected, *confirmed))),
     )
 
 
 def _find_known(entries: Sequence[Feedback], config: TrainConfig, settings: Settings) -> set[str]:
-    """The names of the images that the base has learned, itself or as what it came from."""
+    """The digests of the images that the base has learned, itself or as what it came from."""
     if config.base_model_id is None:
         return set()
     base = load_info(config.base_model_id, settings)
     known = runs.load_known(base.model_id, settings)
     if "feedback" in base.dataset.split("+") and base.parent_id is None:  # it learned all that there was
-        known |= {name_image(entry) for entry in entries if entry.created_at <= base.created_at}
+        known |= {digest_of(entry.image) for entry in entries if entry.created_at <= base.created_at}
     return known
 
 
@@ -169,23 +166,23 @@ def leave_out_doubtful(entries: Sequence[Feedback]) -> list[Feedback]:
     """Leave out what nobody reviewed and is next to blank, or has several labels; of equal drawings one is left."""
     labels = defaultdict(set)
     for entry in entries:
-        labels[name_image(entry)].add(entry.true_digit)
+        labels[digest_of(entry.image)].add(entry.true_digit)
 
     def is_sound(entry: Feedback) -> bool:
-        return len(labels[name_image(entry)]) == 1 and measure_ink(entry.image) >= NEARLY_BLANK
+        return len(labels[digest_of(entry.image)]) == 1 and measure_ink(entry.image) >= NEARLY_BLANK
 
     sound = [entry for entry in entries if entry.reviewed_at is not None or is_sound(entry)]
-    return list({(name_image(entry), entry.true_digit): entry for entry in sound}.values())
+    return list({(digest_of(entry.image), entry.true_digit): entry for entry in sound}.values())
 
 
 def hold_out(entries: Sequence[Feedback], known: Set[str] = frozenset()) -> tuple[list[Feedback], list[Feedback]]:
     """Part entries into those to learn from and about a fifth that is not.
 
     Whole drawing sessions are held out, or single drawings while there are few sessions, or one of those drawn has most
-    of the drawings. What the model knows already, by the names of images, is never held out, nor what is no digit:
+    of the drawings. What the model knows already, by the digests of images, is never held out, nor what is no digit:
     neither would measure what was learned.
     """
-    fresh = [entry for entry in entries if entry.true_digit is not None and name_image(entry) not in known]
+    fresh = [entry for entry in entries if entry.true_digit is not None and digest_of(entry.image) not in known]
     if len(entries) < FEWEST or not fresh:
         return [*entries], []
     held_out = [entry for entry in fresh if _lot(entry.session_id) < HELD_OUT]
@@ -196,11 +193,6 @@ def hold_out(entries: Sequence[Feedback], known: Set[str] = frozenset()) -> tupl
         held_out = [entry for entry in fresh if lots[entry.id] < max(HELD_OUT, least)]
     chosen = {entry.id for entry in held_out}
     return [entry for entry in entries if entry.id not in chosen], held_out
-
-
-def name_image(entry: Feedback) -> str:
-    """What an entry's image is known by: equal ones have the same name."""
-    return hashlib.sha256(entry.image.tobytes()).hexdigest()[:16]
 
 
 def _lot(name: str) -> float:

@@ -61,11 +61,12 @@ def load_default(settings: Settings) -> str:
 def find_previous(settings: Settings) -> str:
     """The id of the model to go back to: who read before the default one was chosen, else what that one came from."""
     default = load_default(settings)
-    before, parent = _find_chosen("before", settings), load_info(default, settings).parent_id
-    for model_id in (before, parent):
-        with contextlib.suppress(ModelUnavailable):
-            if model_id and model_id != default:
-                return load_info(model_id, settings).model_id
+    before = _find_chosen("before", settings)
+    if before and before != default:
+        return before
+    with contextlib.suppress(ModelUnavailable):
+        if parent := load_info(default, settings).parent_id:
+            return load_info(parent, settings).model_id
     return STARTER_IDS[0]
 
 

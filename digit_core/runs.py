@@ -248,9 +248,9 @@ def load_comparisons(run_id: str, settings: Settings) -> tuple[list[Comparison],
         return None
 
 
-def save_known(folder: Path, names: Iterable[str]) -> None:
-    """Write the names of the images, people's, that a run's model and its bases have learned."""
-    write_file(folder / KNOWN, to_json(sorted(names)))
+def save_known(folder: Path, digests: Iterable[str]) -> None:
+    """Write the digests of the images, people's, that a run's model and its bases have learned."""
+    write_file(folder / KNOWN, to_json(sorted(digests)))
 
 
 def load_known(run_id: str, settings: Settings) -> set[str]:

@@ -108,7 +108,7 @@ def to_rows(feedback: Feedback) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "true_digit": None if feedback.true_digit is None else to_digit(feedback.true_digit),
         "image": feedback.image.tobytes(),
         "ink": measure_ink(feedback.image),
-        "digest": hashlib.sha256(feedback.image.tobytes()).hexdigest(),
+        "digest": digest_of(feedback.image),
         **_to_columns(feedback.drawing),
         **{name: getattr(feedback, name) for name in (*MOMENTS, *PLAIN)},
     }
@@ -122,6 +122,11 @@ def to_rows(feedback: Feedback) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             raise UnreadableInput(f"The confidence is {checked['confidence']}. Give it from 0 to 1.")
         answers.append({**answer, **checked, "feedback_id": entry["id"], "position": position})
     return entry, answers
+
+
+def digest_of(image: np.ndarray) -> str:
+    """The SHA-256 of an image `(28, 28) uint8`, by which equal ones are found."""
+    return hashlib.sha256(image.tobytes()).hexdigest()
 
 
 def measure_ink(image: np.ndarray) -> float:

@@ -97,6 +97,28 @@ def visitor() -> str | None:
     return st.session_state.get("nickname", "").strip() or None
 
 
+def switch(label: str, words: dict[Any, str], key: str, **more: Any) -> Any:
+    """One of several views, the first one until another is chosen."""
+    return st.segmented_control(
+        label,
+        list(words),
+        default=next(iter(words)),
+        required=True,
+        format_func=words.__getitem__,
+        label_visibility="collapsed",
+        key=key,
+        **more,
+    )
+
+
+def choose_visitor(
+    store: FeedbackStore, label: str, all_of_them: str, key: str, width: int | Literal["stretch"] = "stretch"
+) -> str | None:
+    """Ask for one of the names that were given; returns None for all, unasked where there is none."""
+    names = store.visitors()
+    return st.selectbox(label, names, index=None, key=key, placeholder=all_of_them, width=width) if names else None
+
+
 def ask_days(key: str, width: int | Literal["stretch"] = "stretch") -> tuple[datetime | None, datetime | None]:
     """Ask for days; returns when the first one begins and when the last one is over, or nothing of them."""
     days = st.date_input("Days (UTC)", (), key=key, width=width, help="The first and the last day")

@@ -25,6 +25,7 @@ from pages._shared import (
     canvas,
     clear,
     label_of,
+    switch,
     told_errors,
     undo,
     visitor,
@@ -201,16 +202,8 @@ st.title("Draw a digit")
 left, right = st.columns([2, 3], gap="medium")
 drawing = None
 with left:
-    mode: InputKind = st.segmented_control(
-        "Input",
-        ["canvas", "upload", "camera"],
-        default="canvas",
-        required=True,
-        format_func={"canvas": "Draw", "upload": "Upload", "camera": "Camera"}.__getitem__,
-        label_visibility="collapsed",
-        key="mode",
-        persist_state="session",
-    )
+    inputs = {"canvas": "Draw", "upload": "Upload", "camera": "Camera"}
+    mode: InputKind = switch("Input", inputs, "mode", persist_state="session")
     with told_errors():
         drawing = read_drawing(mode)
     live = st.toggle("Read as I draw", value=True, key="live", persist_state="session")

@@ -1,7 +1,5 @@
 """What people said: how often the models were right, each drawing with its label, doubtful labels, files."""
 
-from typing import Any
-
 import streamlit as st
 
 from digit_core.feedback import FeedbackStore
@@ -9,7 +7,7 @@ from digit_core.selection import Selection
 from digit_core.settings import read_settings
 from pages._entries import DOUBTS, KINDS, show_entries
 from pages._exchange import show_export, show_import
-from pages._shared import NO_DIGIT, ask_days, cached_store, told_errors
+from pages._shared import NO_DIGIT, ask_days, cached_store, choose_visitor, switch, told_errors
 from pages._statistics import show_statistics
 
 VIEWS = {
@@ -27,21 +25,6 @@ VERDICTS = {
 }
 
 settings = read_settings()
-state = st.session_state
-
-
-def switch(label: str, words: dict[Any, str], key: str, **more: Any) -> Any:
-    """One of several views, the first one until another is chosen."""
-    return st.segmented_control(
-        label,
-        list(words),
-        default=next(iter(words)),
-        required=True,
-        format_func=words.__getitem__,
-        label_visibility="collapsed",
-        key=key,
-        **more,
-    )
 
 
 def ask_selection(store: FeedbackStore, verdicts: bool) -> Selection:
@@ -65,10 +48,7 @@ def ask_selection(store: FeedbackStore, verdicts: bool) -> Selection:
         kinds = st.multiselect(
             "Came as", list(KINDS), format_func=KINDS.__getitem__, key="kinds", placeholder="any way", width=150
         )
-        visitors = store.visitors()
-        visitor = None
-        if visitors:
-            visitor = st.selectbox("By", visitors, index=None, key="by", placeholder="everybody", width=140)
+        visitor = choose_visitor(store, "By", "everybody", "by", 140)
         since, until = ask_days("days", 225)
     return Selection(
         true_digits=tuple(None if digit == NO_DIGIT else digit for digit in digits),

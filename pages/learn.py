@@ -14,7 +14,7 @@ from digit_core.selection import ALL
 from digit_core.settings import read_settings
 from digit_core.types import ModelInfo, Run, TrainConfig
 from pages._run import can_train, follow_link, let_read, show_outcome, watch_run
-from pages._shared import ask_days, cached_store, duration, told_errors
+from pages._shared import ask_days, cached_store, choose_visitor, duration, told_errors
 
 settings = read_settings()
 state = st.session_state
@@ -41,10 +41,7 @@ def ask(store: FeedbackStore, infos: dict[str, ModelInfo]) -> None:
     if not ids:
         raise ModelUnavailable("There is no model that could learn. Restore models/ann and models/cnn, or train one.")
     base = infos[st.selectbox("Model that learns", ids, ids.index(default) if default in ids else 0, key="base_model")]
-    visitors = store.visitors()
-    visitor = None
-    if visitors:
-        visitor = st.selectbox("Whose drawings", visitors, index=None, placeholder="everybody's", key="taught_by")
+    visitor = choose_visitor(store, "Whose drawings", "everybody's", "taught_by")
     plan = plan_fine_tuning(base, settings, visitor, *ask_days("learned_days"))
     which = choose_lessons(plan)
     total, misread = store.count(which), store.count(replace(which, verdict="wrong"))

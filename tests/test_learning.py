@@ -1,12 +1,11 @@
 import json
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from entries import NOON, image_of, say
+from entries import NOON, image_of, keep, say
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,24 +13,18 @@ from digit_core import learning, runs
 from digit_core.cli import main
 from digit_core.datasets import load_synthetic
 from digit_core.errors import DataUnavailable, InvalidConfig, ModelUnavailable
-from digit_core.feedback import FeedbackStore
 from digit_core.learning import (
     compare,
     find_losses,
     hold_out,
     leave_out_doubtful,
     load_lessons,
-    name_image,
     plan_fine_tuning,
 )
 from digit_core.model_store import load_default, load_info
 from digit_core.settings import STARTERS, read_settings
+from digit_core.tables import digest_of
 from digit_core.types import Comparison, Drawing
-
-
-def keep(*entries):
-    with closing(FeedbackStore(read_settings().database_url)) as store:
-        store.add_all(list(entries))
 
 
 def drawn(digit, handwriting, **changes):
@@ -75,10 +68,10 @@ def test_a_session_of_most_of_the_drawings_is_not_held_out_whole():
 
 def test_what_the_base_has_learned_is_not_held_out():
     entries = [say(7, image=image_of(20 + number)) for number in range(50)]
-    known = {name_image(entry) for entry in hold_out(entries)[0]}
+    known = {digest_of(entry.image) for entry in hold_out(entries)[0]}
     new = [replace(say(7, image=image_of(100 + number)), session_id=str(number)) for number in range(50)]
     held_out = hold_out([*entries, *new], known)[1]
-    assert held_out and not known & {name_image(entry) for entry in held_out}
+    assert held_out and not known & {digest_of(entry.image) for entry in held_out}
 
 
 def test_about_a_fifth_is_held_out_and_stays_so_when_more_is_said():
@@ -168,7 +161,7 @@ def test_what_a_base_has_learned_is_known_to_what_learns_from_it(plan, keep_run)
     runs.save_known(folder, first.known)
     keep(*[replace(say(7, 1, image=image_of(60 + number)), session_id=str(number)) for number in range(9)])
     second = load_lessons(replace(config, base_model_id="taught"), settings)
-    measured = {name_image(say(7, image=image)) for image in second.measured[learning.FEEDBACK][0]}
+    measured = {digest_of(image) for image in second.measured[learning.FEEDBACK][0]}
     assert first.known < second.known and measured and not measured & second.known
 
 

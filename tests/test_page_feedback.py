@@ -10,24 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from apptest import draw, press, said, see, stats, strokes_left, totals
-from entries import NOON, PICTURE, image_of, say
+from entries import NOON, PICTURE, image_of, keep, say
 from streamlit.testing.v1 import AppTest
 
 from digit_core.feedback import FeedbackStore
 from digit_core.selection import Selection
 from digit_core.settings import read_settings
-from digit_core.types import Drawing, Feedback
+from digit_core.types import Drawing
 
 
 @pytest.fixture(autouse=True)
 def unhurried(app, monkeypatch):
     """Each press counts, however soon it follows another."""
     monkeypatch.setattr("pages._entries.HASTE", 0.0)
-
-
-def keep(*entries: Feedback) -> None:
-    with closing(FeedbackStore(read_settings().database_url)) as store:
-        store.add_all(list(entries))
 
 
 def count(which: Selection) -> int:

@@ -1,17 +1,15 @@
 """The learn page without a browser."""
 
 import json
-from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
 from apptest import press, said
-from entries import NOON, image_of, say
+from entries import NOON, image_of, keep, say
 
 from digit_core import runs
-from digit_core.feedback import FeedbackStore
 from digit_core.learning import plan_fine_tuning
 from digit_core.model_store import load_default, load_info, model_folder, save_default, to_json
 from digit_core.presets import estimate_seconds
@@ -22,11 +20,6 @@ from digit_core.types import Comparison, Pictures
 @pytest.fixture
 def learn(app):
     return app.switch_page("learn.py").run()
-
-
-def keep(*entries):
-    with closing(FeedbackStore(read_settings().database_url)) as store:
-        store.add_all(list(entries))
 
 
 def by_digit(*counts):
