@@ -2,4 +2,8 @@
 
 import streamlit as st
 
-app = st.App("pages/_router.py")
+st.secrets.load_if_toml_exists()  # they become variables of the environment, which the API reads when it is imported
+
+from digit_core.api import app as api  # noqa: E402
+
+app = st.App("pages/_router.py", routes=api.routes, lifespan=api.router.lifespan_context)

@@ -1,5 +1,10 @@
 """`python -m digit_core` is the command line."""
 
-from digit_core.cli import main
+import sys
+
+try:
+    from digit_core.cli import main
+except KeyboardInterrupt:  # within the second that this takes
+    sys.exit(1)
 
 main()

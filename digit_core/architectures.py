@@ -10,9 +10,10 @@ from types import ModuleType
 from typing import Any
 
 from digit_core.errors import InvalidConfig, TrainingUnavailable
-from digit_core.types import TrainConfig
+from digit_core.types import Layer, TrainConfig
 
 SIDE, CLASSES = 28, 10
+FEATURES = 1_024  # of an image, at most, by which it is compared and judged
 HALF_PRECISION = {"avx512_bf16", "amx_bf16"}  # processor features with which bfloat16 is fast
 
 
@@ -53,16 +54,23 @@ def measure_network(config: TrainConfig) -> tuple[int, int]:
 
     Raises InvalidConfig when the blocks shrink the image to nothing.
     """
-    side, channels, parameters, multiplications = SIDE, 1, 0, 0
-    extra = 4 if config.batch_norm else 1  # parameters of a unit beside its weights: normalisation, or a bias
+    layers = list_layers(config)
+    return sum(layer.parameters for layer in layers), sum(layer.multiplications for layer in layers)
+
+
+def list_layers(config: TrainConfig) -> list[Layer]:
+    """The layers of a network in their order, without building it; what only trains, like dropout, is left out.
+
+    Raises InvalidConfig when the blocks shrink the image to nothing.
+    """
+    layers, side, channels = [], SIDE, 1
     if config.architecture == "cnn":
         for block, filters in enumerate(config.filters):
             kernel = _kernel_size(config, block)
             for _ in range(config.convolutions):
                 side -= kernel - 1 if config.padding == "valid" else 0
-                weights = kernel * kernel * channels * filters
-                parameters += weights + extra * filters
-                multiplications += weights * side * side
+                weights, area = kernel * kernel * channels * filters, (max(side, 0),) * 2
+                layers += _count(f"Convolution {kernel} × {kernel}", (*area, filters), weights, side * side, config)
                 channels = filters
             side //= 2
             if side < 1:
@@ -70,12 +78,25 @@ def measure_network(config: TrainConfig) -> tuple[int, int]:
                     f"Block {block + 1} shrinks the image of 28 x 28 to nothing. Choose fewer blocks, smaller kernels "
                     "or the padding 'same'."
                 )
-    inputs = channels if config.architecture == "cnn" and config.global_pooling else channels * side * side
+            layers.append(Layer("Pooling 2 × 2", (side, side, channels), 0, 0))
+    pooled = config.architecture == "cnn" and config.global_pooling
+    inputs = channels if pooled else channels * side * side
+    layers.append(Layer("Global pooling" if pooled else "Flatten", (inputs,), 0, 0))
     for units in config.hidden_units if config.architecture == "ann" else config.dense_units:
-        parameters += inputs * units + extra * units
-        multiplications += inputs * units
+        layers += _count("Dense", (units,), inputs * units, 1, config)
         inputs = units
-    return parameters + inputs * CLASSES + CLASSES, multiplications + inputs * CLASSES
+    return [*layers, Layer("Dense, softmax", (CLASSES,), inputs * CLASSES + CLASSES, inputs * CLASSES)]
+
+
+def _count(name: str, shape: tuple[int, ...], weights: int, places: int, config: TrainConfig) -> list[Layer]:
+    """A layer whose weights are used at so many places, and the normalisation after it, if any."""
+    units = shape[-1]
+    if not config.batch_norm:
+        return [Layer(f"{name}, ReLU", shape, weights + units, weights * places)]
+    return [
+        Layer(name, shape, weights, weights * places),
+        Layer("Batch normalisation, ReLU", shape, 4 * units, 0),
+    ]
 
 
 def choose_precision() -> str:
@@ -107,6 +128,24 @@ def build_network(config: TrainConfig, precision: str = "float32") -> Any:
         return keras.Model(image, last(features), name=config.architecture)
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def tell_features(network: Any) -> Any:
+    """What a Keras network makes of an image before it answers: a tensor `(N, F)`, with F of at most FEATURES.
+
+    More numbers than these are averaged, so many neighbours at a time.
+    """
+    from keras import layers
+
+    flat = layers.Flatten(name="features_flat")(network.get_layer("features").output)
+    count = flat.shape[1]
+    if count <= FEATURES:
+        return flat
+    together = -(-count // FEATURES)
+    rows = layers.Reshape((count, 1), name="features_rows")(flat)
+    padded = layers.ZeroPadding1D((0, -count % together), name="features_padded")(rows)
+    means = layers.AveragePooling1D(together, name="features_means")(padded)
+    return layers.Flatten(name="features_told")(means)
 
 
 def _dense_layers(config: TrainConfig) -> list[Any]:

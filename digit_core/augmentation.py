@@ -34,7 +34,7 @@ def augment(images: np.ndarray, rng: np.random.Generator, elastic: float = 0.0) 
     out = np.empty_like(images)
     if not elastic:
         for i, image in enumerate(images):
-            out[i] = cv2.warpAffine(_change_pen(image, pen[i], strength[i]), matrices[i], (28, 28))
+            out[i] = cv2.warpAffine(change_pen(image, pen[i], strength[i]), matrices[i], (28, 28))
         return out
     bends = _draw_bends(rng) * np.float32(elastic)
     chosen, share = rng.integers(len(bends), size=count), rng.random(count).astype(np.float32)
@@ -42,7 +42,7 @@ def augment(images: np.ndarray, rng: np.random.Generator, elastic: float = 0.0) 
         back = cv2.invertAffineTransform(matrices[i]).astype(np.float32)  # for each new place, where it came from
         places = GRID @ back[:, :2].T + back[:, 2]
         places += share[i] * bends[chosen[i]]
-        out[i] = cv2.remap(_change_pen(image, pen[i], strength[i]), places, None, cv2.INTER_LINEAR)
+        out[i] = cv2.remap(change_pen(image, pen[i], strength[i]), places, None, cv2.INTER_LINEAR)
     return out
 
 
@@ -56,7 +56,9 @@ def _draw_bends(rng: np.random.Generator) -> np.ndarray:
     return bends
 
 
-def _change_pen(image: np.ndarray, pen: float, strength: float) -> np.ndarray:
+def change_pen(image: np.ndarray, pen: float, strength: float) -> np.ndarray:
+    """Draw an image `(28, 28) uint8` with a thinner pen, of 0 say, its own, of 0.5, or a thicker one, of 1; strength
+    0-1."""
     if pen < THIN:
         return cv2.addWeighted(image, 1 - 0.6 * strength, cv2.erode(image, CROSS), 0.6 * strength, 0)
     if pen > 1 - THICK:

@@ -15,21 +15,31 @@ from digit_core.types import Prediction, TrainEvent
 COLOURS = ("#0088cc", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a500", "#888888")
 GREY = "#888888"
 DAYS = 7  # with drawings, over which a share is averaged
+PROMINENT = 0.2  # the probability that a digit reaches at least once to have a line of its own
 SMOOTHED = 5, 25  # points over which a curve of batches is averaged, at least and at most
 
 
-def chart_probabilities(predictions: Sequence[Prediction]) -> alt.Chart:
-    """Bars of all ten probabilities, one colour per model."""
-    models = [prediction.model_id.upper() for prediction in predictions]
-    frame = pd.DataFrame(
+def leave_data_out(chart: alt.TopLevelMixin) -> dict[str, Any]:
+    """What of a chart stays the same when its data change: it takes long to make, and browsers draw what is new."""
+    return {name: value for name, value in chart.to_dict().items() if name not in ("data", "datasets", "config")}
+
+
+def tabulate_probabilities(predictions: Sequence[Prediction]) -> pd.DataFrame:
+    """The bars of `chart_probabilities`: a row per digit and model."""
+    return pd.DataFrame(
         {
             "digit": np.tile(np.arange(10), len(predictions)),
             "probability": np.concatenate([prediction.probabilities for prediction in predictions]),
-            "model": np.repeat(models, 10),
+            "model": np.repeat([prediction.model_id.upper() for prediction in predictions], 10),
         }
     )
+
+
+def chart_probabilities(table: pd.DataFrame) -> alt.Chart:
+    """Bars of all ten probabilities, one colour per model."""
+    models = table["model"].unique().tolist()
     return (
-        alt.Chart(frame)
+        alt.Chart(table)
         .mark_bar()
         .encode(
             alt.X("digit:O", title="Digit", axis=alt.Axis(labelAngle=0, labelFontSize=14)),
@@ -37,11 +47,42 @@ def chart_probabilities(predictions: Sequence[Prediction]) -> alt.Chart:
                 domain=(0, 1)
             ),
             alt.XOffset("model:N", sort=models),
-            _by("model", models),
+            colour_by("model", models),
             tooltip=["model:N", "digit:O", alt.Tooltip("probability:Q", format=".2%")],
         )
         .properties(height=240)
     )
+
+
+def tabulate_growth(grown: Mapping[str, Sequence[Prediction]], now: int) -> pd.DataFrame:
+    """The lines of `chart_growth`: a row per model, step of the drawing and digit; `now` marks one of the steps."""
+    rows = [
+        (model_id.upper(), step, (step + 1) / len(predictions), digit, float(probability), step == now)
+        for model_id, predictions in grown.items()
+        for step, prediction in enumerate(predictions)
+        for digit, probability in enumerate(prediction.probabilities)
+    ]
+    frame = pd.DataFrame(rows, columns=["model", "step", "drawn", "digit", "probability", "now"])
+    most = frame.groupby("digit")["probability"].transform("max")
+    return frame[most >= min(PROMINENT, most.max())].astype({"digit": str})
+
+
+def chart_growth(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
+    """How the digits' probabilities moved while a drawing grew, a dash for each model; a rule stands where it is now.
+
+    table: as `tabulate_growth` makes it.
+    """
+    shares = alt.Axis(format="%", values=[0, 0.5, 1])
+    base = alt.Chart(table).encode(alt.X("drawn:Q", title="Drawn", axis=shares).scale(domain=(0, 1)))
+    dash = alt.StrokeDash("model:N", title=None, sort=table["model"].unique().tolist(), legend=alt.Legend(orient="top"))
+    lines = base.mark_line(strokeWidth=2.5).encode(
+        alt.Y("probability:Q", title="Probability", axis=shares).scale(domain=(0, 1)),
+        colour_by("digit", sorted(table["digit"].unique())),
+        dash,
+        tooltip=["model:N", "digit:N", *(alt.Tooltip(f"{name}:Q", format=".0%") for name in ("drawn", "probability"))],
+    )
+    rule = base.transform_filter(alt.datum.now).mark_rule(color=GREY, strokeDash=[4, 3])
+    return alt.layer(lines, rule).properties(height=220)
 
 
 def tabulate_training(
@@ -75,7 +116,7 @@ def chart_training(table: pd.DataFrame, metric: str, earlier_name: str = "") -> 
     base = alt.Chart(table).encode(
         alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1)).scale(domainMin=0, nice=False),
         y.title("Accuracy" if shares else "Loss (nats)"),
-        _by("images", names, [*COLOURS[:2], GREY]),
+        colour_by("images", names, [*COLOURS[:2], GREY]),
     )
 
     def only(points: str) -> alt.Chart:
@@ -101,7 +142,7 @@ def chart_runs(events: Mapping[str, Sequence[TrainEvent]], metric: str) -> alt.C
         .encode(
             alt.X("seconds:Q", title="Seconds of training"),
             alt.Y("value:Q", title=title, axis=axis).scale(zero=False),
-            _by("images", list(events), COLOURS),
+            colour_by("images", list(events), COLOURS),
             tooltip=[*_tooltip(shares), alt.Tooltip("seconds:Q", format=".0f")],
         )
         .properties(height=280)
@@ -174,8 +215,13 @@ def _wilson(total: int, correct: int) -> tuple[float, float]:
     return max(0.0, (middle - spread) / (total + z2)), min(1.0, (middle + spread) / (total + z2))
 
 
-def chart_confusion(confusion_matrix: np.ndarray) -> alt.LayerChart | alt.FacetChart:
-    """Heat map of a confusion matrix `(10, 10)`, `[true, predicted]`; colour by share of the true digit."""
+def chart_confusion(
+    confusion_matrix: np.ndarray, marked: tuple[int, int] | None = None
+) -> alt.LayerChart | alt.FacetChart:
+    """Heat map of a confusion matrix `(10, 10)`, `[true, predicted]`; colour by share of the true digit.
+
+    marked: the cell that is looked at; a click on another one selects it, as `cell`, by its `true` and `predicted`.
+    """
     shares = confusion_matrix / np.maximum(confusion_matrix.sum(axis=1, keepdims=True), 1)
     true, predicted = np.indices(confusion_matrix.shape)
     frame = pd.DataFrame(
@@ -196,9 +242,14 @@ def chart_confusion(confusion_matrix: np.ndarray) -> alt.LayerChart | alt.FacetC
     counts = (
         base.transform_filter("datum.count > 0")
         .mark_text(fontSize=11)
-        .encode(alt.Text("count:Q"), color=alt.condition("datum.share > 0.05", alt.value("white"), alt.value("black")))
+        .encode(alt.Text("count:Q"), color=alt.condition("datum.share > 0.075", alt.value("white"), alt.value("black")))
     )
-    return alt.layer(cells, counts).properties(height=360)
+    if marked is None:
+        return alt.layer(cells, counts).properties(height=360)
+    here = f"datum.true == {marked[0]} && datum.predicted == {marked[1]}"
+    frame_of_it = base.transform_filter(here).mark_rect(filled=False, stroke=COLOURS[1], strokeWidth=3)
+    choice = alt.selection_point(name="cell", fields=["true", "predicted"])
+    return alt.layer(cells.add_params(choice), frame_of_it, counts).properties(height=360)
 
 
 def _position(event: TrainEvent) -> float:
@@ -220,6 +271,7 @@ def _tooltip(shares: bool) -> list[alt.Tooltip]:
     return [alt.Tooltip("images:N"), alt.Tooltip("epoch:Q", format=".3~g"), value]
 
 
-def _by(field: str, order: Sequence[str], colours: Sequence[str] = COLOURS) -> alt.Color:
+def colour_by(field: str, order: Sequence[str], colours: Sequence[str] = COLOURS) -> alt.Color:
+    """A colour for each value of a field, in that order, with a legend above the chart."""
     scale = alt.Scale(domain=list(order), range=[colours[i % len(colours)] for i in range(len(order))])
     return alt.Color(f"{field}:N", title=None, scale=scale, legend=alt.Legend(orient="top", symbolOpacity=1))

@@ -1,7 +1,6 @@
 """The command line's `feedback`: what people said, listed, counted, taken out and brought in."""
 
 import dataclasses
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,11 +12,11 @@ from typing import Any, get_args
 
 import click
 
+from digit_core.cli_door import complete_model, echo_json
 from digit_core.database import Database
 from digit_core.feedback import FeedbackStore
 from digit_core.feedback_export import FORMATS, NONE, export_feedback
 from digit_core.feedback_import import import_feedback
-from digit_core.feedback_stats import FeedbackStats
 from digit_core.model_store import storing
 from digit_core.selection import Doubt, Selection, Verdict
 from digit_core.settings import Settings
@@ -51,7 +50,12 @@ def selection_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--since", type=UTC_MOMENT, help="From this moment on, in UTC."),
         click.option("--visitor", help="A nickname or class."),
         click.option("--verdict", type=click.Choice(get_args(Verdict)), help="How the model did."),
-        click.option("--model", "model_id", help="A model that answered; the leading one counts if left out."),
+        click.option(
+            "--model",
+            "model_id",
+            shell_complete=complete_model,
+            help="A model that answered; the leading one counts if left out.",
+        ),
         click.option(
             "--digit",
             "digits",
@@ -69,11 +73,6 @@ def opened(settings: Settings) -> Iterator[FeedbackStore]:
     """The store of the settings, for as long as a command takes."""
     with closing(FeedbackStore(settings.database_url)) as store:
         yield store
-
-
-def echo_json(value: Any) -> None:
-    """Print a line of JSON."""
-    click.echo(json.dumps(value))
 
 
 @click.group()
@@ -108,7 +107,7 @@ def feedback_stats(settings: Settings, /, which: Selection, as_json: bool) -> No
     with opened(settings) as store:
         stats = store.stats(which)
     if as_json:
-        echo_json(_to_json(stats))
+        echo_json(stats.to_plain())
         return
     click.echo(f"{stats.total:,} judged, {_share((stats.total, stats.correct))} right; {stats.collected:,} collected")
     for title, shares in (("digit", stats.by_digit), ("model", stats.by_model), ("visitor", stats.by_visitor)):
@@ -199,22 +198,3 @@ def _line(entry: Feedback) -> str:
 def _share(share: tuple[int, int]) -> str:
     total, correct = share
     return f"{100 * correct / total:.1f} %" if total else "none"
-
-
-def _to_json(stats: FeedbackStats) -> dict[str, Any]:
-    def pairs(shares: dict[Any, tuple[int, int]]) -> dict[str, dict[str, int]]:
-        return {str(name): {"total": total, "correct": correct} for name, (total, correct) in shares.items()}
-
-    return {
-        "total": stats.total,
-        "correct": stats.correct,
-        "collected": stats.collected,
-        "by_digit": pairs(stats.by_digit),
-        "by_model": pairs(stats.by_model),
-        "by_kind": pairs(stats.by_kind),
-        "by_day": pairs(stats.by_day),
-        "by_visitor": pairs(stats.by_visitor),
-        "confusions": [
-            {"true": true, "predicted": predicted, "count": count} for true, predicted, count in stats.confusions
-        ],
-    }

@@ -12,15 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from digit_core.arrays import draw_once, load_arrays
 from digit_core.downloads import fetch
-from digit_core.drawings import load_arrays, read_drawings
-from digit_core.errors import DataUnavailable, EmptyDrawing, InvalidConfig
+from digit_core.drawings import read_drawings
+from digit_core.errors import DataUnavailable, InvalidConfig
 from digit_core.feedback import FeedbackStore
-from digit_core.handwriting import enter, vary
+from digit_core.handwriting import enter_image, vary
 from digit_core.pen_digits import FORM, require_pen_digits
 from digit_core.preprocessing import preprocess
 from digit_core.scribbles import scribble
 from digit_core.settings import Settings
+from digit_core.strokes import SIDE
 from digit_core.synthetic import draw_digit, draw_digits
 from digit_core.types import Dataset, Drawing
 
@@ -34,12 +36,13 @@ MNIST_SHA256 = {  # of the arrays' bytes in C order: they hold for every packagi
 MNIST_BYTES = 55_000_000  # unpacked; the file itself has 11.5 million
 DOWNLOAD_BYTES = 20_000_000
 SYNTHETIC_TRAIN, SYNTHETIC_TEST, SYNTHETIC_SEED = 30_000, 2_000, 2026
+SYNTHETIC_FILE = "synthetic-1.npz"  # another number for what is drawn otherwise
 BASES = ("mnist", "synthetic")  # what a data set's test and validation images are of
 ADDITIONS = ("synthetic", "pen-digits", "feedback", "drawings")
 OF_PEN_DIGITS = {"pen-digits", "drawings"}  # those that are made of the pen strokes
 PEN_DIGITS = 5_000  # about; of 20 writers
 TRAINING_WRITERS, CHOOSING_WRITERS = range(1, 21), range(21, 25)  # of the UCI Pen Digits; the others are for measuring
-DRAWINGS = {"pen strokes": 40_000, "digits": 30_000, "scribbles": 10_000}  # to train on
+DRAWINGS = {"pen strokes": 40_000, "digits": 30_000, "scribbles": 14_000}  # to train on
 CHOOSING_DRAWINGS = 4_000  # that validate
 FEEDBACK_SHARE, FEEDBACK_REPEATS = 0.1, 20  # of the base's images that corrections may make up; of one of them
 REPORT = 1_000  # drawings between two reports of progress
@@ -68,7 +71,7 @@ def load_dataset(name: str, settings: Settings, on_progress: Progress = lambda w
         parts["feedback"] = _load_feedback(settings, count_images(base_name))
     drawn = None
     if "synthetic" in (base_name, *added):
-        drawn = load_synthetic(on_progress=lambda share: on_progress("Drawing digits", share))
+        drawn = load_synthetic(settings, lambda share: on_progress("Drawing digits", share))
         parts["synthetic"] = drawn.x_train, drawn.y_train
     base = drawn if base_name == "synthetic" else None
     base = base or load_mnist(settings, on_progress=lambda share: on_progress("Downloading MNIST", share))
@@ -104,6 +107,12 @@ def check_validation(name: str, share: float) -> None:
             f"The validation share is {share:.1%}, which would take in what is no digit. Choose at most "
             f"{math.floor(1000 * most) / 10} %."
         )
+
+
+def part_validation(name: str, images: np.ndarray) -> list[np.ndarray]:
+    """The images that validate, `(N, 28, 28)`, by what they are of: the base's, and drawings where some are added."""
+    drawings = CHOOSING_DRAWINGS if "drawings" in split_name(name) else 0
+    return [part for part in np.split(images, [max(len(images) - drawings, 0)]) if len(part)]
 
 
 def count_images(name: str) -> int:
@@ -151,13 +160,20 @@ def find_mnist(settings: Settings) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def load_synthetic(
-    train: int = SYNTHETIC_TRAIN, test: int = SYNTHETIC_TEST, on_progress: Callable[[float], None] = lambda share: None
-) -> Dataset:
-    """Draw the built-in data set; the test digits come from another seed."""
-    x_train, y_train = draw_digits(train, SYNTHETIC_SEED, on_progress)
-    x_test, y_test = draw_digits(test, SYNTHETIC_SEED + 1)
-    return make_dataset("synthetic", x_train, y_train, x_test, y_test)
+def load_synthetic(settings: Settings, on_progress: Callable[[float], None] = lambda share: None) -> Dataset:
+    """Load the built-in data set. At first, and when its file is damaged, it is drawn, which takes some twelve seconds.
+
+    `on_progress` is told the share drawn, 0-1.
+    """
+    train, test = SYNTHETIC_TRAIN, SYNTHETIC_TEST
+    shapes = {"x_train": (train, SIDE, SIDE), "y_train": (train,), "x_test": (test, SIDE, SIDE), "y_test": (test,)}
+
+    def draw() -> dict[str, np.ndarray]:
+        parts = *draw_digits(train, SYNTHETIC_SEED, on_progress), *draw_digits(test, SYNTHETIC_SEED + 1)
+        return {name: part.astype(np.uint8, copy=False) for name, part in zip(shapes, parts, strict=True)}
+
+    x_train, y_train, x_test, y_test = draw_once(settings.data / SYNTHETIC_FILE, shapes, draw).values()
+    return make_dataset("synthetic", x_train, y_train.astype(np.int64), x_test, y_test.astype(np.int64))
 
 
 def _read_mnist(path: Path) -> Dataset:
@@ -230,14 +246,6 @@ def _draw_drawings(settings: Settings, on_progress: Callable[[float], None]) -> 
         keep(*shown[i % len(shown)])
     x, y, cut = np.array(images), np.array(labels), total - CHOOSING_DRAWINGS
     return (x[:cut], y[:cut]), (x[cut:], y[cut:])
-
-
-def enter_image(strokes: Strokes, rng: np.random.Generator) -> np.ndarray:
-    """Bring a drawing in, in a way that is drawn by lot; as strokes where a photograph shows nothing."""
-    try:
-        return preprocess(enter(strokes, rng))
-    except EmptyDrawing:
-        return preprocess(Drawing(strokes))
 
 
 def _load_feedback(settings: Settings, base_count: int) -> Images:

@@ -3,10 +3,8 @@
 import base64
 import gzip
 import json
-import lzma
 import math
 import re
-import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from digit_core.arrays import ARCHIVE_ERRORS, load_arrays
 from digit_core.errors import DataUnavailable, DigitError, UnreadableInput
 from digit_core.pictures import MAX_BYTES, picture_from_array, read_picture
 from digit_core.strokes import read_strokes
@@ -26,10 +25,6 @@ ARRAYS_PICTURES = 1_000_000
 ZIP_PICTURES = 100_000
 LINE_BYTES = 2**24  # of a strokes file: a million points, so that they can be refused by name
 _LABELLED = re.compile(r"(^|/)[0-9]/(?!\.)[^/]+$")  # a file in a folder of a digit, not a hidden one
-ARCHIVE_ERRORS = (
-    *(OSError, ValueError, KeyError, EOFError, TypeError, SyntaxError, RuntimeError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
-)
 
 
 def read_drawings(
@@ -58,8 +53,12 @@ def _read_folder(path: Path) -> Iterator[tuple[int | None, Drawing | DigitError]
     files = [(digit, file) for digit in range(10) for file in sorted((path / str(digit)).glob("*")) if file.is_file()]
     if not files:
         raise DataUnavailable(f"{path} holds no pictures. Put them into folders named 0 to 9 in it.")
+    root = path.resolve()
     for digit, file in files:
-        yield digit, _or_error(read_picture_file, file)
+        if file.resolve().is_relative_to(root):
+            yield digit, _or_error(read_picture_file, file)
+        else:
+            yield digit, UnreadableInput(f"{file} is a link that leads out of {path}. Put the picture itself there.")
 
 
 def _read_zip(path: Path) -> Iterator[tuple[int | None, Drawing | DigitError]]:
@@ -164,15 +163,3 @@ def _or_error(read: Callable[[Any], Drawing], source: Any) -> Drawing | DigitErr
         return read(source)
     except DigitError as error:
         return error
-
-
-def load_arrays(path: Path, names: tuple[str, ...], limit: int, advice: str) -> dict[str, np.ndarray]:
-    """Read arrays from an .npz file, none of them pickled, `limit` bytes together at most."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(item.file_size for item in archive.infolist()) > limit:
-                raise DataUnavailable(f"{path} holds more than {limit / 1e6:,.0f} MB. {advice}")
-        with np.load(path, allow_pickle=False) as file:
-            return {name: np.ascontiguousarray(file[name]) for name in names}
-    except ARCHIVE_ERRORS:
-        raise DataUnavailable(f"{path} cannot be read. {advice}") from None

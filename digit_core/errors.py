@@ -2,7 +2,9 @@
 
 DigitError
 ├── UnreadableInput        a picture, a drawing or a file that cannot be read
-│   └── TooLarge           … because it is larger than allowed
+│   ├── TooLarge           … because it is larger than allowed
+│   ├── UnsupportedType    … because it is of another kind than can be read
+│   └── InvalidLabel       … because a label is no digit
 ├── EmptyDrawing           nothing, or nothing but ink
 ├── DataUnavailable        a data set that is not on this machine and cannot be fetched
 ├── ModelUnavailable       a model that is missing, damaged or already there
@@ -10,7 +12,8 @@ DigitError
 ├── TrainingUnavailable    TensorFlow cannot be used on this machine
 ├── StorageFailed          a disk that is full or cannot be written
 ├── FeedbackUnavailable    the feedback database cannot be used
-└── FeedbackChanged        an entry is not any more what it was when it was looked at
+├── FeedbackChanged        an entry is not any more what it was when it was looked at
+└── NotAllowed             a password of the operator's that is wrong, or guessed at too often
 
 Each message says what came and what to do. Doors (page, API, command line) catch `DigitError`, once; bugs pass.
 """
@@ -26,6 +29,14 @@ class UnreadableInput(DigitError):
 
 class TooLarge(UnreadableInput):
     """The input is larger than allowed."""
+
+
+class UnsupportedType(UnreadableInput):
+    """The input is of a kind that is not read."""
+
+
+class InvalidLabel(UnreadableInput):
+    """A label is neither a digit nor nothing."""
 
 
 class EmptyDrawing(DigitError):
@@ -58,3 +69,7 @@ class FeedbackUnavailable(DigitError):
 
 class FeedbackChanged(DigitError):
     """Somebody else has changed an entry."""
+
+
+class NotAllowed(DigitError):
+    """The operator's password is wrong, or was guessed at too often."""

@@ -6,6 +6,7 @@ on; counting reads that index and the narrow table of answers: drawings stay unt
 """
 
 import builtins
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,10 +23,13 @@ from digit_core.feedback_stats import FeedbackStats, count_feedback
 from digit_core.selection import ALL, Selection
 from digit_core.strokes import SIDE
 from digit_core.tables import ANSWER, ENTRIES, FEEDBACK, to_digit, to_feedback, to_id, to_rows
-from digit_core.types import Feedback
+from digit_core.types import Feedback, Prediction
 
 CHUNK = 200  # entries in memory
 CHANGING = ("true_digit", "judged", "reviewed_at", "deleted_at")
+SHARED = 4  # stores that stay open
+_shared: dict[str, "FeedbackStore"] = {}
+_sharing = threading.Lock()
 NEWEST_FIRST = (FEEDBACK.c.created_at.desc(), FEEDBACK.c.id.desc())
 
 
@@ -146,11 +150,14 @@ class FeedbackStore:
             query = which.restrict(sa.select(sa.func.count()).select_from(FEEDBACK)).where(newer)
             return connection.scalar(query) or 0
 
-    def images(self) -> tuple[np.ndarray, np.ndarray]:
-        """Every drawing that is a digit: images `(N, 28, 28) uint8` as the models saw them, digits `(N,) int64`."""
+    def images(self, most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Every drawing that is a digit, or so many of them, the newest first: images `(N, 28, 28) uint8` as the models
+        saw them, digits `(N,) int64`."""
         labelled = FEEDBACK.c.deleted_at.is_(None), FEEDBACK.c.judged.is_(True), FEEDBACK.c.true_digit.is_not(None)
         with self._database.transaction() as connection:
-            rows = connection.execute(sa.select(FEEDBACK.c.image, FEEDBACK.c.true_digit).where(*labelled)).all()
+            chosen = sa.select(FEEDBACK.c.image, FEEDBACK.c.true_digit).where(*labelled)
+            newest = chosen.order_by(FEEDBACK.c.created_at.desc(), FEEDBACK.c.id).limit(most)
+            rows = connection.execute(newest).all()
         images = np.frombuffer(b"".join(image for image, _ in rows), np.uint8).reshape(-1, SIDE, SIDE)
         return images, np.array([digit for _, digit in rows], np.int64)
 
@@ -188,3 +195,33 @@ class FeedbackStore:
         with self._database.transaction() as connection:
             rows = connection.execute(entries).all()
         return [to_feedback([*group]) for _, group in groupby(rows, lambda row: row.id)]
+
+
+def to_answer(prediction: Prediction, sha256: str) -> dict[str, Any]:
+    """What a model said of a drawing, as an entry keeps it; sha256: that of its network."""
+    said = {"digit": prediction.digit, "confidence": prediction.confidence}
+    return {"model_id": prediction.model_id, "sha256": sha256, **said}
+
+
+def share_store(url: str) -> FeedbackStore:
+    """The store of a database, opened once per process. Raises FeedbackUnavailable."""
+    with _sharing:
+        found = _shared.get(url)
+    if found:
+        return found
+    opened = FeedbackStore(url)  # which may take as long as a database is out of reach: nobody waits for another
+    with _sharing:
+        kept = _shared.setdefault(url, opened)
+        dropped = _shared.pop(next(iter(_shared))) if len(_shared) > SHARED else None
+    for store in (opened if kept is not opened else None, dropped):
+        if store:
+            store.close()
+    return kept
+
+
+def forget_store(url: str) -> None:
+    """Let the store of a database be opened again, which makes the tables that a new file lacks."""
+    with _sharing:
+        forgotten = _shared.pop(url, None)
+    if forgotten:
+        forgotten.close()

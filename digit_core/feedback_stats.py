@@ -1,6 +1,7 @@
 """How often the models were right, counted in the database."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -48,6 +49,19 @@ class FeedbackStats:
             if true is not None:
                 matrix[true, predicted] = count
         return matrix
+
+    def to_plain(self) -> dict[str, Any]:
+        """The counts as JSON shows them to other programs, without confidences and duels."""
+
+        def pairs(shares: Mapping[Any, Share]) -> dict[str, dict[str, int]]:
+            return {str(name): {"total": total, "correct": correct} for name, (total, correct) in shares.items()}
+
+        by = ("by_digit", "by_model", "by_kind", "by_day", "by_visitor")
+        return {
+            **{name: getattr(self, name) for name in ("total", "correct", "collected")},
+            **{name: pairs(getattr(self, name)) for name in by},
+            "confusions": [{"true": true, "predicted": said, "count": count} for true, said, count in self.confusions],
+        }
 
 
 def count_feedback(connection: sa.Connection, which: Selection) -> FeedbackStats:

@@ -5,6 +5,7 @@ import numpy as np
 from digit_core.errors import EmptyDrawing
 from digit_core.photographs import photograph
 from digit_core.pictures import read_picture
+from digit_core.preprocessing import preprocess
 from digit_core.strokes import place, sketch
 from digit_core.synthetic import lean, shake
 from digit_core.types import Drawing
@@ -14,9 +15,9 @@ SHEET = 140  # pixels: a canvas at half its size
 PENS = 6 / 280, 40 / 280  # of the canvas's side
 EXTENTS = 0.2, 1.0  # of the canvas's side, the drawing's longest
 WIDEST = 0.4  # of the longest side that the strokes span: with a wider pen they have no shape
-BOLD, BOLD_PENS = 0.3, (0.25, 0.4)  # the share of pictures drawn as with a thumb, and their pens, of that side
+BOLD, BOLD_PENS = 0.4, (0.25, 0.4)  # the share of pictures drawn as with a thumb, and their pens, of that side
 FEW = 12  # points: a stroke of fewer has no corners to cut, and no piece to spare
-LEANING = (0, 0, 0, 0, 0, 0), (0.12, 0.12, 0.03, 0.14, 0.18, 0.16)
+LEANING = (0, 0, 0, 0, 0, 0), (0.12, 0.12, 0.03, 0.14, 0.18, 0.25)
 TREMOR = 0.01 * 5**0.5  # of the longest side
 WAVES = 3  # that bend the plane a drawing is written on
 JOINED, BROKEN, HOOKED = 0.04, 0.06, 0.15  # how often a pen is not lifted, skips, or slips at its ends
@@ -58,11 +59,29 @@ def enter(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> Drawing:
     return Drawing(strokes)
 
 
+def enter_image(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> np.ndarray:
+    """Bring a drawing in, in a way that is drawn by lot; as strokes where a photograph shows nothing."""
+    try:
+        return preprocess(enter(strokes, rng))
+    except EmptyDrawing:
+        return preprocess(Drawing(strokes))
+
+
 def _draw_on_canvas(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> np.ndarray:
     extent = SHEET * rng.uniform(*EXTENTS)
     share = min(SHEET * rng.uniform(*PENS) / extent, WIDEST)  # the pen's, of the drawing's longest side
     if rng.random() < BOLD:
         share = rng.uniform(*BOLD_PENS)
+    return draw_on_canvas(strokes, extent, share, rng)
+
+
+def draw_on_canvas(
+    strokes: tuple[np.ndarray, ...], extent: float, share: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw strokes somewhere on a canvas, `(SHEET, SHEET) uint8`, white on black.
+
+    extent: pixels that their longest side spans, as far as there is room; share: the pen's width, of that side.
+    """
     extent = min(extent, SHEET / (1 + share))
     pen = share * extent
     x, y = (SHEET - pen - extent) * rng.random(2) + (pen + extent) / 2

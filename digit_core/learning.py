@@ -17,16 +17,25 @@ from datetime import datetime
 import numpy as np
 
 from digit_core import runs
-from digit_core.datasets import enter_image, find_mnist, load_mnist, load_pen_digits, load_synthetic, make_dataset
+from digit_core.datasets import (
+    SYNTHETIC_SEED,
+    find_mnist,
+    load_mnist,
+    load_pen_digits,
+    load_synthetic,
+    make_dataset,
+    split_name,
+)
 from digit_core.errors import DataUnavailable, EmptyDrawing, InvalidConfig
 from digit_core.feedback import FeedbackStore
-from digit_core.handwriting import vary
+from digit_core.handwriting import enter_image, vary
+from digit_core.measuring import Labelled, Read
 from digit_core.model_store import load_info
 from digit_core.pen_digits import find_pen_digits
 from digit_core.preprocessing import preprocess
 from digit_core.selection import NEARLY_BLANK, Selection
 from digit_core.settings import Settings
-from digit_core.synthetic import draw_digit
+from digit_core.synthetic import draw_digit, draw_digits
 from digit_core.tables import digest_of, measure_ink
 from digit_core.types import Comparison, Dataset, Drawing, Feedback, ModelInfo, Pictures, TrainConfig
 
@@ -43,9 +52,6 @@ STRESS, STRESS_SEED = 1_000, 7_000  # drawings that the program enters in every 
 FEEDBACK = "held-out feedback"
 LOST = 24  # images that turned wrong, of people's drawings first, kept to look at
 BEARABLE = 0.002  # share of images that a model may newly misread before there is a warning
-
-Labelled = tuple[np.ndarray, np.ndarray]  # images `(N, 28, 28) uint8` and digits `(N,) int64`
-Read = Callable[[np.ndarray], np.ndarray]  # images `(N, 28, 28) uint8` -> probabilities `(N, 10)`
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +141,7 @@ def load_lessons(
     known = _find_known(entries, config, settings)
     learned, held_out = hold_out(sound, known)
     rng = np.random.default_rng([config.seed, len(learned)])
-    old = load_mnist(settings) if config.dataset.startswith("mnist") else load_synthetic()
+    old = load_mnist(settings) if split_name(config.dataset)[0] == "mnist" else load_synthetic(settings)
     on_progress("Writing again what people drew", 0.0)
     corrected = [entry for entry in learned if not _was_right(entry)][:MOST]
     confirmed = [entry for entry in learned if _was_right(entry)][:MOST]
@@ -260,8 +266,7 @@ def _as_seen(entries: Sequence[Feedback]) -> Labelled:
 
 def _rehearsal(settings: Settings, rng: np.random.Generator) -> list[Labelled]:
     """Drawings of the program, and pen strokes where there are any."""
-    drawn = load_synthetic(SYNTHETIC, 10)
-    parts = [(drawn.x_train, drawn.y_train)]
+    parts = [draw_digits(SYNTHETIC, SYNTHETIC_SEED)]
     if find_pen_digits(settings):
         images, digits = load_pen_digits(settings)
         chosen = rng.permutation(len(images))[:PEN_DIGITS]

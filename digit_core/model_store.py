@@ -19,33 +19,56 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from digit_core.architectures import accuracy, import_keras
+from digit_core.architectures import accuracy, import_keras, tell_features
 from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed
 from digit_core.settings import STARTERS, Settings
-from digit_core.types import MODEL_ID, Checkpoint, Evaluation, ModelInfo, TrainConfig, TrainEvent
+from digit_core.types import MODEL_ID, Architecture, Checkpoint, Evaluation, ModelInfo, TrainConfig, TrainEvent
 
 STARTER_IDS = ("cnn", "ann")
 DEFAULT = "default.json"
-METADATA, CHECKPOINT, PROGRESS = "metadata.json", "checkpoint.keras", "progress.json"
+METADATA, CONFIG, EVALUATION = "metadata.json", "config.json", "evaluation.json"
+CHECKPOINT, PROGRESS = "checkpoint.keras", "progress.json"
 NETWORK_FILES = ("model.keras", "model.tflite")
+STORED_FILES = (*NETWORK_FILES, EVALUATION)  # whose digests are in the metadata
+LEAST_TEMPERATURE = 0.01  # far below what calibration chooses
 MAX_FILE_BYTES = 200 * 2**20
 
 
 def list_models(settings: Settings) -> list[ModelInfo]:
     """Return the models that can serve: the starters, then the others, newest first; damaged ones are left out."""
-    folders = [STARTERS / model_id for model_id in STARTER_IDS]
-    with contextlib.suppress(OSError):  # no folder yet: no model yet
-        folders += [folder for folder in settings.models.iterdir() if folder.name not in STARTER_IDS]
     infos = []
-    for folder in folders:
+    for folder in _list_folders(settings):
         with contextlib.suppress(ModelUnavailable):
             infos.append(_read_info(folder))
     rank = {model_id: place for place, model_id in enumerate(STARTER_IDS)}
     return sorted(infos, key=lambda info: (rank.get(info.model_id, len(rank)), -info.created_at.timestamp()))
+
+
+def list_damaged(settings: Settings) -> dict[str, str]:
+    """Why models cannot serve whose metadata cannot be read, by their ids; the sentence says what to do."""
+    damaged = {}
+    for folder in sorted(_list_folders(settings)):
+        try:
+            if (folder / METADATA).exists():  # what has none is no model yet
+                _read_info(folder)
+        except ModelUnavailable as error:
+            damaged[folder.name] = str(error)
+        except OSError:
+            pass  # nor is what cannot be looked into
+    return damaged
+
+
+def _list_folders(settings: Settings) -> list[Path]:
+    """The folders of the starters, then those of what may be models."""
+    folders = [STARTERS / model_id for model_id in STARTER_IDS]
+    with contextlib.suppress(OSError):  # no folder yet: no model yet
+        named = (folder for folder in settings.models.iterdir() if MODEL_ID.fullmatch(folder.name))
+        folders += [folder for folder in named if folder.name not in STARTER_IDS]
+    return folders
 
 
 def load_info(model_id: str, settings: Settings) -> ModelInfo:
@@ -74,7 +97,7 @@ def _find_chosen(name: str, settings: Settings) -> str | None:
     try:
         model_id = json.loads((settings.models / DEFAULT).read_bytes())[name]
         return _read_info(model_folder(model_id, settings)).model_id
-    except (OSError, ValueError, KeyError, TypeError, ModelUnavailable):  # never chosen, or gone since
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ModelUnavailable):  # never chosen, or gone since
         return None
 
 
@@ -92,7 +115,7 @@ def save_default(model_id: str, settings: Settings) -> None:
 def model_folder(model_id: str, settings: Settings) -> Path:
     """Return the folder of a model or run, which need not exist. Raises ModelUnavailable for an id that is no name."""
     if not MODEL_ID.fullmatch(model_id):
-        raise ModelUnavailable(f"{model_id!r} is no model id. Use small letters, digits, '-' and '_', at most 64.")
+        raise ModelUnavailable(f"{model_id!r:.80} is no model id. Use small letters, digits, '-' and '_', at most 64.")
     return STARTERS / model_id if is_starter(model_id) else settings.models / model_id
 
 
@@ -153,13 +176,17 @@ def load_network(model_id: str, settings: Settings) -> Any:
     with scratch as folder:
         path = Path(folder) / NETWORK_FILES[0]
         write_file(path, content)
-        return keras.models.load_model(path, compile=False)
+        try:
+            return keras.models.load_model(path, compile=False)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ModelUnavailable(f"{path.name} of model {model_id} cannot be read. Restore it.") from error
 
 
-def save_network(network: Any, folder: Path) -> None:
+def save_network(network: Any, folder: Path, judge: Any) -> None:
     """Write a Keras model as `model.keras`, without its optimizer, and as `model.tflite`.
 
-    The latter holds its weights as float16 and has two outputs: `probabilities`, and the `features` they come from.
+    The latter holds its weights as int8, which LiteRT multiplies four times as fast, and has three outputs:
+    `probabilities`, the `features` they come from, and the `digit_score` that the judge, a Keras model, makes of both.
     """
     keras = import_keras()
     import tensorflow
@@ -168,13 +195,14 @@ def save_network(network: Any, folder: Path) -> None:
         network.compile()
         paths = [Path(scratch) / name for name in NETWORK_FILES]
         network.save(paths[0])
-        outputs = {"probabilities": network.output, "features": network.get_layer("features").output}
+        features = tell_features(network)
+        score = judge([features, network.output])
+        outputs = {"probabilities": network.output, "features": features, "digit_score": score}
         keras.Model(network.input, outputs).export(
             paths[1],
             format="litert",
             verbose=False,
             optimizations=[tensorflow.lite.Optimize.DEFAULT],
-            target_spec={"supported_types": [tensorflow.float16]},
         )
         for path in paths:
             path.replace(folder / path.name)
@@ -187,15 +215,16 @@ def save_model(
     train_metrics: dict[str, float],
     evaluation: Evaluation,
     calibration: dict[str, float],
+    imported: bool = False,
 ) -> ModelInfo:
     """Complete a folder that holds the two network files: evaluation, then metadata, which makes it a model.
 
-    train_metrics holds the last epoch's loss (nats) and accuracy.
+    train_metrics holds the last epoch's loss (nats) and accuracy; imported: the network is not one that config builds.
     """
     import tensorflow
 
-    write_file(folder / "evaluation.json", to_json(evaluation))
-    files = {name: (folder / name).read_bytes() for name in (*NETWORK_FILES, "evaluation.json")}
+    write_file(folder / EVALUATION, to_json(evaluation))
+    files = {name: (folder / name).read_bytes() for name in STORED_FILES}
     info = ModelInfo(
         model_id=folder.name,
         architecture=config.architecture,
@@ -216,16 +245,37 @@ def save_model(
             **{name: version(name) for name in ("keras", "ai-edge-litert", "numpy")},
         },
         config=config,
+        imported=imported,
     )
     write_file(folder / METADATA, to_json(info))
     return info
 
 
 def load_evaluation(info: ModelInfo, settings: Settings) -> Evaluation:
-    """Read how a model did on its test images. Raises ModelUnavailable when the file is missing or was changed."""
-    values = json.loads(read_model_file(info, "evaluation.json", settings))
-    arrays: dict[str, Any] = {n: np.array(value) if isinstance(value, list) else value for n, value in values.items()}
-    return Evaluation(**arrays)
+    """Read how a model did on its test images. Raises ModelUnavailable when the file is missing, changed or damaged."""
+    content = read_model_file(info, EVALUATION, settings)
+    try:
+        values = json.loads(content).items()
+        arrays: dict[str, Any] = {n: np.array(value) if isinstance(value, list) else value for n, value in values}
+        evaluation = Evaluation(**arrays)
+        _check_evaluation(evaluation)
+        return evaluation
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise ModelUnavailable(
+            f"The evaluation of model {info.model_id} cannot be read. Restore it or train again."
+        ) from None
+
+
+def _check_evaluation(evaluation: Evaluation) -> None:
+    """Raise ValueError or TypeError for figures that are none."""
+    if not (0 <= evaluation.accuracy <= 1 and 0 <= evaluation.ece <= 1 and 0 <= evaluation.loss < math.inf):
+        raise ValueError("a figure is out of its range")
+    counts = (evaluation.confusion_matrix, (10, 10)), (evaluation.support, (10,))
+    shares = [(each, (10,)) for each in (evaluation.precision, evaluation.recall, evaluation.f1)]
+    if not all(each.shape == shape and (each >= 0).all() for each, shape in (*counts, *shares)):
+        raise ValueError("a row of figures is too short, too long or below 0")
+    if not all(each.dtype.kind == "i" for each, _ in counts) or evaluation.mistakes.ndim != 1:
+        raise ValueError("what counts is no whole number")
 
 
 def config_from_json(values: dict[str, Any]) -> TrainConfig:
@@ -297,12 +347,26 @@ def _read_info(folder: Path) -> ModelInfo:
         values = json.loads((folder / METADATA).read_bytes())
         if not all(isinstance(values["sha256"][name], str) for name in NETWORK_FILES):
             raise ValueError("a digest is no text")
-        if not all(values["calibration"][name] >= 0 for name in ("temperature", "threshold")):
+        temperature, threshold = (values["calibration"][name] for name in ("temperature", "threshold"))
+        if not (LEAST_TEMPERATURE <= temperature <= 1 / LEAST_TEMPERATURE and 0 <= threshold <= 1):
             raise ValueError("the calibration is no pair of numbers")
+        if not all(_is_like(value, 0.0) for value in values["calibration"].values()):
+            raise ValueError("the calibration holds what is no number")
+        if values["architecture"] not in get_args(Architecture) or not isinstance(values["dataset"], str):
+            raise ValueError("the kind of network or the data set has no such name")
+        if not all(isinstance(words, str) for words in values["versions"].values()):
+            raise ValueError("a version is no text")
+        if not isinstance(values["parent_id"], str | None):
+            raise ValueError("the parent is no id")
         if not all(_is_like(values[name], 0) for name in ("parameters", "size_bytes")):
             raise ValueError("a count is no number")
         if not all(0 <= values[f"{of}_{what}"] < math.inf for of in ("train", "test") for what in ("accuracy", "loss")):
             raise ValueError("a figure is no number")
+        if max(values["train_accuracy"], values["test_accuracy"]) > 1:
+            raise ValueError("an accuracy is above 1")
+        values.setdefault("imported", False)  # older ones do not tell
+        if not isinstance(values["imported"], bool):
+            raise ValueError("imported is no truth")
         created_at = datetime.fromisoformat(values["created_at"])
         created_at.timestamp()  # models are sorted by it
         config = config_from_json(values["config"])
@@ -311,7 +375,7 @@ def _read_info(folder: Path) -> ModelInfo:
         raise ModelUnavailable(
             f"There is no model {folder.name!r}. `python -m digit_core models list` names them."
         ) from None
-    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError, InvalidConfig):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError, AttributeError, InvalidConfig):
         raise ModelUnavailable(
             f"The metadata of model {folder.name!r} cannot be read. Restore it or train again."
         ) from None

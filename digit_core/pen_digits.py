@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import uncompresspy
 
+from digit_core.arrays import ARCHIVE_ERRORS
 from digit_core.downloads import fetch
-from digit_core.drawings import ARCHIVE_ERRORS
 from digit_core.errors import DataUnavailable
 from digit_core.model_store import write_file
 from digit_core.settings import Settings

@@ -17,6 +17,7 @@ from digit_core.types import Drawing
 MAX_BYTES = 5 * 2**20
 MAX_SIDE = 4096  # pixels
 MAX_SCANS = 50  # of a progressive JPEG, each as slow as a picture; cameras and programs make about ten
+RUN_LENGTH = (1, 2)  # kinds of compression in BMP, which take seconds to undo and nobody uses
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 WORK_SIDE = 640  # pixels: larger pictures are reduced to it, a digit needs no more
 OPAQUE = 0.75  # share of opaque pixels from which a picture is paper with holes, not ink on nothing
@@ -41,6 +42,8 @@ def read_picture(content: bytes) -> Drawing:
                 raise TooLarge(f"The picture has {width} x {height} pixels. Send at most {MAX_SIDE} a side.")
             if picture.format in ("JPEG", "MPO") and content.count(b"\xff\xda") > MAX_SCANS:
                 raise UnreadableInput(f"The picture is made of more than {MAX_SCANS} layers. Save it anew, in one.")
+            if picture.format == "BMP" and picture.info.get("compression", 0) in RUN_LENGTH:
+                raise UnreadableInput("The picture is a compressed BMP. Save it as a PNG.")
             shrink = WORK_SIDE / max(width, height)
             picture.draft("RGB", (math.ceil(width * shrink), math.ceil(height * shrink)))
             layers = _turn_upright(_decode(picture), _orientation(picture))
@@ -67,8 +70,8 @@ def decode_grey(content: bytes, most: int = WORK_SIDE) -> np.ndarray:
 
 
 def encode_png(image: np.ndarray) -> bytes:
-    """Write a grey picture, `(H, W) uint8`, as a PNG file, to the pixel."""
-    return cv2.imencode(".png", image)[1].tobytes()
+    """Write a picture, `(H, W) uint8`, or `(H, W, 3)`, red first, as a PNG file, to the pixel."""
+    return cv2.imencode(".png", image if image.ndim == 2 else image[..., ::-1])[1].tobytes()
 
 
 def picture_from_array(picture: np.ndarray) -> Drawing:

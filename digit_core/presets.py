@@ -10,7 +10,8 @@ from statistics import median
 from typing import Literal, get_args
 
 from digit_core.architectures import choose_precision, measure_network
-from digit_core.datasets import CHOOSING_DRAWINGS, count_images
+from digit_core.datasets import CHOOSING_DRAWINGS, SYNTHETIC_FILE, count_images
+from digit_core.settings import Settings
 from digit_core.types import Architecture, Run, TrainConfig
 
 Preset = Literal["quick-look", "balanced", "best"]
@@ -51,7 +52,6 @@ RECIPES: dict[Recipe, TrainConfig] = {  # of the starter models
         filters=(24, 48, 96),
         elastic=0.5,
         dropout=0.3,
-        label_smoothing=0.05,
         validation_fraction=VALIDATION,
     ),
     "best-ann": TrainConfig(
@@ -62,7 +62,7 @@ RECIPES: dict[Recipe, TrainConfig] = {  # of the starter models
         learning_rate=3e-3,
         hidden_units=(1024, 512, 256),
         elastic=0.7,
-        label_smoothing=0.05,
+        label_smoothing=0.02,
         dropout=0.1,
         teacher_id="cnn",
         validation_fraction=VALIDATION,
@@ -72,7 +72,7 @@ SECONDS_PER_IMAGE, SECONDS_PER_MULTIPLICATION = 3e-5, 3.2e-11
 NORMALISED, FULL_PRECISION = 1.6, 1.5  # times as long with batch normalisation, and in float32
 START_SECONDS = 3.0  # until the first batch is done
 LOAD_SECONDS = 5.0  # TensorFlow's
-SECONDS_TO_MAKE = {"synthetic": 6.0, "pen-digits": 2.0, "drawings": 150.0}  # the images of a data set
+SECONDS_TO_MAKE = {"synthetic": 12.0, "pen-digits": 2.0, "drawings": 150.0}  # the images of a data set
 LESSONS = 27_000  # images that a fine-tuning learns from, about
 RUNS_MEASURED = 5
 
@@ -92,9 +92,12 @@ def estimate_seconds(config: TrainConfig, pace: float = 1.0) -> float:
     return min(pace * seconds, config.time_budget_s or math.inf)
 
 
-def estimate_start(config: TrainConfig) -> float:
-    """About how many seconds pass until training begins: TensorFlow is loaded, images are drawn."""
-    return LOAD_SECONDS + sum(SECONDS_TO_MAKE.get(part, 0.0) for part in config.dataset.split("+"))
+def estimate_start(config: TrainConfig, settings: Settings) -> float:
+    """About how many seconds pass until training begins: TensorFlow is loaded, images are drawn that are not kept."""
+    parts = set(config.dataset.split("+"))
+    if (settings.data / SYNTHETIC_FILE).is_file():
+        parts.discard("synthetic")
+    return LOAD_SECONDS + sum(SECONDS_TO_MAKE.get(part, 0.0) for part in parts)
 
 
 def measure_pace(runs: Sequence[Run]) -> float:

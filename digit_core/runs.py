@@ -9,7 +9,6 @@ whoever is first takes the next free one of the turns.
 
 import contextlib
 import dataclasses
-import io
 import json
 import os
 import shutil
@@ -24,11 +23,12 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
+from digit_core.arrays import load_arrays, write_arrays
 from digit_core.datasets import check_validation, split_name
 from digit_core.diary import append_event, read_changes
-from digit_core.drawings import load_arrays
 from digit_core.errors import DataUnavailable, DigitError, ModelUnavailable, StorageFailed, TrainingUnavailable
 from digit_core.model_store import (
+    CONFIG,
     METADATA,
     config_from_json,
     is_starter,
@@ -63,8 +63,8 @@ def create_run(config: TrainConfig, settings: Settings, run_id: str | None = Non
     check_config(config)
     check_validation(config.dataset, config.validation_fraction)
     for needed in (config.teacher_id, config.base_model_id):
-        if needed is not None:
-            load_info(needed, settings)
+        if needed is not None and load_info(needed, settings).imported:
+            raise ModelUnavailable(f"{needed} was imported: it can neither teach nor be taught. Choose another model.")
     name = run_id or f"{config.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     candidates = [name] if run_id else [name, *(f"{name}-{number}" for number in range(2, 100))]
     for candidate in candidates:
@@ -75,7 +75,7 @@ def create_run(config: TrainConfig, settings: Settings, run_id: str | None = Non
             except FileExistsError:
                 continue
         try:
-            write_file(folder / "config.json", to_json(config))
+            write_file(folder / CONFIG, to_json(config))
             _enqueue(folder)
         except StorageFailed:
             shutil.rmtree(folder, ignore_errors=True)  # or the id would be taken by nothing
@@ -147,17 +147,22 @@ def is_stopping(run_id: str, settings: Settings) -> bool:
     return (model_folder(run_id, settings) / "stop").exists()
 
 
+def check_deletable(run_id: str, settings: Settings) -> None:
+    """Raise ModelUnavailable for a starter, for a run under way, and where there is neither run nor model."""
+    if is_starter(run_id):
+        raise ModelUnavailable(f"{run_id} is a starter model, which stays. Choose another one.")
+    is_model = (model_folder(run_id, settings) / METADATA).exists()  # an imported one was never a run
+    if not is_model and load_run(run_id, settings).status in ACTIVE:
+        raise ModelUnavailable(f"Run {run_id} is under way. Stop it first.")
+
+
 def delete_run(run_id: str, settings: Settings) -> None:
     """Take a run, and its model if it made one, away; `restore_run` brings back the last ones that were deleted.
 
-    Raises ModelUnavailable for a starter and for a run under way, StorageFailed.
+    Raises what `check_deletable` raises, StorageFailed.
     """
-    folder = model_folder(run_id, settings)
-    if is_starter(run_id):
-        raise ModelUnavailable(f"{run_id} is a starter model, which stays. Choose another one.")
-    if load_run(run_id, settings).status in ACTIVE:
-        raise ModelUnavailable(f"Run {run_id} is under way. Stop it first.")
-    deleted = settings.models / DELETED
+    check_deletable(run_id, settings)
+    folder, deleted = model_folder(run_id, settings), settings.models / DELETED
     with storing(settings.models):
         deleted.mkdir(exist_ok=True)
         shutil.rmtree(deleted / run_id, ignore_errors=True)
@@ -177,11 +182,16 @@ def restore_run(run_id: str, settings: Settings) -> None:
         deleted.replace(folder)
 
 
+def list_deleted(settings: Settings) -> list[str]:
+    """The ids of the runs that can be brought back."""
+    return sorted(path.name for path in (settings.models / DELETED).glob("*"))
+
+
 def load_run(run_id: str, settings: Settings) -> Run:
     """Read a run from its folder. Raises ModelUnavailable when there is none, or its settings cannot be read."""
     folder = model_folder(run_id, settings)
     try:
-        config = config_from_json(json.loads((folder / "config.json").read_bytes()))
+        config = config_from_json(json.loads((folder / CONFIG).read_bytes()))
         check_config(config)
         split_name(config.dataset)
     except FileNotFoundError:
@@ -226,9 +236,7 @@ def find_queue(settings: Settings) -> list[str]:
 
 def save_pictures(folder: Path, name: str, pictures: Pictures) -> None:
     """Write pictures as an `.npz` file of a run. Raises StorageFailed."""
-    content = io.BytesIO()
-    np.savez_compressed(content, **dataclasses.asdict(pictures))
-    write_file(folder / f"{name}.npz", content.getvalue())
+    write_arrays(folder / f"{name}.npz", dataclasses.asdict(pictures))
 
 
 def save_comparisons(folder: Path, comparisons: Sequence[Comparison], counts: dict[str, int]) -> None:

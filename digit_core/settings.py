@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -17,10 +17,13 @@ SQLITE = "sqlite:///"
 
 @dataclass(frozen=True)
 class Settings:
-    """Where things are kept.
+    """Where things are kept, and who may do what.
 
-    models: runs and new models; data: downloads; mnist and pen_digits: local files that are used when given;
-    parallel_runs: trainings at a time; keep_unjudged: whether answers that nobody judged are kept too.
+    models: runs and new models; data: downloads, and what the program draws or measures once; mnist and pen_digits:
+    local files that are used when given; parallel_runs: trainings at a time; keep_unjudged: whether answers that nobody
+    judged are kept too; api_token: what the API asks for; rate_limit: requests that it takes from a client, like
+    `600/minute`; cors_origins: the sites whose pages may use it from a browser; admin_password: what acts on everyone
+    on the pages asks for it.
     """
 
     models: Path
@@ -30,10 +33,15 @@ class Settings:
     pen_digits: Path | None
     parallel_runs: int = 1
     keep_unjudged: bool = False
+    api_token: str | None = field(default=None, repr=False)
+    rate_limit: str | None = None
+    cors_origins: tuple[str, ...] = ()
+    admin_password: str | None = field(default=None, repr=False)
 
 
 def to_environ(settings: Settings) -> dict[str, str]:
-    """The variables from which another process, whatever its folder, reads the same settings."""
+    """The variables from which another process, whatever its folder, reads the same settings, but what people give to
+    be let in."""
     paths = {
         "MODELS": settings.models,
         "DATA": settings.data,
@@ -44,6 +52,8 @@ def to_environ(settings: Settings) -> dict[str, str]:
         "DIGIT_LAB_DATABASE_URL": _absolute(settings.database_url),
         "DIGIT_LAB_PARALLEL_RUNS": str(settings.parallel_runs),
         "DIGIT_LAB_KEEP_UNJUDGED": "1" if settings.keep_unjudged else "",
+        "DIGIT_LAB_ADMIN_PASSWORD": "",
+        "DIGIT_LAB_API_TOKEN": "",
     }
 
 
@@ -65,6 +75,10 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         pen_digits=path("DIGIT_LAB_PEN_DIGITS"),
         parallel_runs=_read_number(environ.get("DIGIT_LAB_PARALLEL_RUNS") or "1"),
         keep_unjudged=_read_switch("DIGIT_LAB_KEEP_UNJUDGED", environ.get("DIGIT_LAB_KEEP_UNJUDGED") or "0"),
+        api_token=environ.get("DIGIT_LAB_API_TOKEN", "").strip() or None,
+        rate_limit=_read_rate(environ.get("DIGIT_LAB_RATE_LIMIT", "").strip()),
+        cors_origins=_read_origins(environ.get("DIGIT_LAB_CORS_ORIGINS", "")),
+        admin_password=environ.get("DIGIT_LAB_ADMIN_PASSWORD", "").strip() or None,
     )
 
 
@@ -80,6 +94,22 @@ def _read_switch(name: str, text: str) -> bool:
     if text not in ("0", "1"):
         raise InvalidConfig(f"{name} is {text!r:.40}. Set it to 1, or leave it out.")
     return text == "1"
+
+
+def _read_rate(text: str) -> str | None:
+    if text and not re.fullmatch(r"[1-9]\d{0,8}/(second|minute|hour|day)", text):
+        raise InvalidConfig(f"DIGIT_LAB_RATE_LIMIT is {text!r:.40}. Set it to a number of requests, like 600/minute.")
+    return text or None
+
+
+def _read_origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin for part in text.split(",") if (origin := part.strip()))
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s*]+", origin):
+            raise InvalidConfig(
+                f"DIGIT_LAB_CORS_ORIGINS holds {origin!r:.80}. Name sites, like https://example.org,https://example.net."
+            )
+    return origins
 
 
 def _read_number(text: str) -> int:

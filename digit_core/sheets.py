@@ -73,11 +73,13 @@ def _find_drawings(mask: np.ndarray, rim: int) -> Iterator[tuple[int, np.ndarray
         if around < 0:
             continue
         length = max(cv2.boundingRect(outlines[number])[2:])
+        if length < LEAST * min(height, width):  # asked first: of a fine pattern there are a hundred thousand
+            continue
         sheet = outlines[around]
         _, _, across, down = cv2.boundingRect(sheet)
         beyond = 2 * (_depth(tree, around) % 2)  # a hole's outline is drawn around it
         is_part = across - beyond < width or down - beyond < height
-        if length >= LEAST * min(height, width) and is_part and _is_drawing(outlines, tree, number, length):
+        if is_part and _is_drawing(outlines, tree, number, length):
             yield length, sheet
 
 

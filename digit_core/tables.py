@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import sqlalchemy as sa
 
-from digit_core.errors import EmptyDrawing, UnreadableInput
+from digit_core.errors import EmptyDrawing, InvalidLabel, UnreadableInput
 from digit_core.pictures import encode_png
 from digit_core.strokes import SIDE, read_strokes
 from digit_core.types import MODEL_ID, Drawing, Feedback
@@ -170,9 +170,9 @@ def to_id(text: str) -> str:
 
 
 def to_digit(value: Any) -> int:
-    """Check a digit, of Python or NumPy. Raises UnreadableInput when it is not one of 0-9."""
+    """Check a digit, of Python or NumPy. Raises InvalidLabel when it is not one of 0-9."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= 9:
-        raise UnreadableInput(f"The digit of a feedback is {value!r:.80}. Give 0 to 9, or null for what is no digit.")
+        raise InvalidLabel(f"The digit of a feedback is {value!r:.80}. Give 0 to 9, or null for what is no digit.")
     return int(value)
 
 

@@ -53,8 +53,9 @@ class Drawing:
 class Prediction:
     """What a model says of a drawing.
 
-    confidence and digit_score lie in 0-1; probabilities: `(10,) float32`, summing to 1; answer_set: the digits that
-    hold the true one in 99.5 % of cases, most probable first; image: `(28, 28) float32` in 0-1, as the model saw it.
+    confidence, and digit_score, how much it looks like a digit at all, lie in 0-1; probabilities: `(10,) float32`,
+    summing to 1; answer_set: the digits that hold the true one in 99.5 % of cases, most probable first; image:
+    `(28, 28) float32` in 0-1, as the model saw it.
     """
 
     digit: int
@@ -113,6 +114,20 @@ class TrainConfig:
     visitor: str | None = None
     since: str | None = None
     until: str | None = None
+
+
+FOR_ANN = ("hidden_units",)  # settings that a CNN does not read
+FOR_CNN = ("filters", "kernel_sizes", "convolutions", "padding", "global_pooling", "dense_units")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a network: the shape of what it gives for one image, its parameters, its multiplications for one."""
+
+    name: str
+    shape: tuple[int, ...]
+    parameters: int
+    multiplications: int
 
 
 @dataclass(frozen=True)
@@ -176,7 +191,11 @@ class Run:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is known of a stored model; losses are in nats, `sha256` maps each of its files to its digest."""
+    """What is known of a stored model; losses are in nats, `sha256` maps each of its files to its digest.
+
+    imported: its network was made elsewhere, so that its config tells only the kind and what it was tested on, and its
+    training figures are of the images that calibrated it.
+    """
 
     model_id: str
     architecture: Architecture
@@ -193,6 +212,12 @@ class ModelInfo:
     sha256: dict[str, str]
     versions: dict[str, str]
     config: TrainConfig
+    imported: bool
+
+    @property
+    def tested_on(self) -> str:
+        """Whose test images its test figures are of: `MNIST`, or `synthetic`."""
+        return "MNIST" if self.dataset.split("+")[0] == "mnist" else "synthetic"
 
 
 @dataclass(frozen=True, eq=False)

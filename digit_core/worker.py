@@ -17,13 +17,14 @@ from filelock import FileLock, Timeout
 
 from digit_core import runs
 from digit_core.architectures import build_network, check_tensorflow, choose_precision
-from digit_core.augmentation import augment
+from digit_core.bank import load_bank
 from digit_core.classifier import Network
-from digit_core.datasets import load_dataset
+from digit_core.datasets import load_dataset, part_validation
 from digit_core.diary import append_event
+from digit_core.digit_score import learn_digit_score
 from digit_core.errors import DigitError, ModelUnavailable, StorageFailed
-from digit_core.evaluation import calibrate, evaluate, fit_calibration
 from digit_core.learning import Lessons, compare, load_lessons
+from digit_core.measuring import measure
 from digit_core.model_store import (
     CHECKPOINT,
     METADATA,
@@ -47,7 +48,6 @@ POLL = 0.3  # seconds between two looks at the queue
 STOP_POLL, STOP_GRACE = 0.1, 0.4  # seconds between two looks at `stop`, and until what goes on is interrupted
 GIVE_UP = 5.0  # seconds until a process that no interruption reaches, in a batch of minutes, ends itself
 CHUNK = 1_000  # images that a teacher reads at once
-WORST = 24  # mistakes kept as pictures
 
 
 def execute_run(run_id: str, settings: Settings, on_event: Callable[[TrainEvent], None]) -> ModelInfo | None:
@@ -223,8 +223,13 @@ def _train(
         trained = train(config, dataset, tell, stop.exists, checkpoint, keep, teacher, start)
         if stop.exists():
             return None
+        bank = load_bank(settings, lambda share: tell_share("Drawing digits and scribbles", share))
+        report("Learning what is no digit")
+        x_known, y_known, x_validation, _ = split_validation(dataset, config.validation_fraction)
+        kinds = part_validation(dataset.name, x_validation)
+        judge = learn_digit_score(trained, bank, x_known, y_known, kinds, config.seed)
         report("Measuring it on the test images")
-        save_network(trained, folder)
+        save_network(trained, folder, judge)
         evaluation, calibration = _evaluate(folder, config, dataset)
         if base and lessons:
             report(f"Comparing it with {base.model_id}")
@@ -260,17 +265,10 @@ def _load_teacher(info: ModelInfo, settings: Settings) -> Callable[[np.ndarray],
 
 
 def _evaluate(folder: Path, config: TrainConfig, dataset: Dataset) -> tuple[Evaluation, dict[str, float]]:
-    """Calibrate and evaluate what will be served, not what was trained, and keep the worst mistakes as pictures.
-
-    Calibration wants images as varied as people's drawings: the validation images, augmented.
-    """
+    """Calibrate and evaluate what will be served, not what was trained, and keep the worst mistakes as pictures."""
     served = Network((folder / "model.tflite").read_bytes())
     _, _, x_validation, y_validation = split_validation(dataset, config.validation_fraction)
-    varied = augment(x_validation, np.random.default_rng(config.seed))
-    calibration = fit_calibration(y_validation, served.probabilities(varied))
-    probabilities = calibrate(served.probabilities(dataset.x_test), calibration)
-    evaluation = evaluate(dataset.y_test, probabilities)
-    worst = evaluation.mistakes[:WORST]
-    mistakes = Pictures(dataset.x_test[worst], dataset.y_test[worst], probabilities[worst].argmax(axis=1))
+    validation, test = (x_validation, y_validation), (dataset.x_test, dataset.y_test)
+    evaluation, calibration, mistakes = measure(served.probabilities, validation, test, config.seed)
     runs.save_pictures(folder, "mistakes", mistakes)
     return evaluation, calibration

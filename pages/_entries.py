@@ -1,9 +1,8 @@
 """The log in pictures: a gallery, and one entry with all that is known of it, to correct, confirm or delete."""
 
-import base64
-import html
 import time
 from collections.abc import Callable
+from functools import partial
 
 import cv2
 import streamlit as st
@@ -11,10 +10,10 @@ import streamlit as st
 from digit_core.errors import DigitError
 from digit_core.feedback import FeedbackStore
 from digit_core.feedback_export import picture_of
-from digit_core.pictures import encode_png
 from digit_core.selection import Selection, find_doubt
 from digit_core.types import Feedback, InputKind
-from pages._shared import label_of, tell
+from pages._operator import LOCK, guarded_button, is_operator
+from pages._shared import image_tag, label_of, tell
 
 KINDS: dict[InputKind, str] = {
     "canvas": "drawing",
@@ -79,9 +78,7 @@ def _show_pictures(entry: Feedback, side: int) -> None:
         shrink = min(1.0, 2 * side / max(height, width))
         size = max(1, round(width * shrink)), max(1, round(height * shrink))
         small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        png = base64.b64encode(encode_png(small)).decode()
-        style = f"width:{side}px;height:{side}px;object-fit:contain;background:#000;image-rendering:pixelated"
-        tiles.append(f'<img src="data:image/png;base64,{png}" alt="{html.escape(words)}" style="{style}">')
+        tiles.append(image_tag(small, words, side))
     st.html(f'<div style="display:flex;gap:6px">{"".join(tiles)}</div>')
 
 
@@ -112,30 +109,36 @@ def _show_entry(store: FeedbackStore, around: list[Feedback], which: Selection, 
             st.warning(f"In doubt: {DOUBTS[find_doubt(entry)].lower()}.", icon=":material/help:")
         if entry.reviewed_at:
             st.caption(f"Looked at again on {entry.reviewed_at:%Y-%m-%d %H:%M} UTC.")
+        own = partial(_may_change, entry)
         if entry.deleted_at:
             restore = ["Restored.", store.restore, entry]
-            st.button("Restore", icon=":material/undo:", key="restore_entry", on_click=_act, args=restore)
+            guarded_button("Restore", ":material/undo:", _act, restore, own, key="restore_entry")
             return
         with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key="relabel"):
-            st.markdown("Correct it to")
+            st.markdown("Correct it to" if own() else f"{LOCK} Correct it to")
             for digit in (*range(10), None):
                 if digit != entry.true_digit or not entry.judged:
                     name = label_of(digit)
                     correct = [f"Corrected: it is {name}.", store.review, entry, digit]
-                    st.button(name, key=f"relabel_{name}", on_click=_act, args=correct)
+                    guarded_button(name, None, _act, correct, own, key=f"relabel_{name}")
         with st.container(horizontal=True, key="entry_actions"):
             if entry.judged:
                 words = f"Confirmed: it is {label_of(entry.true_digit)}."
                 confirm = [words, store.review, entry, entry.true_digit]
-                st.button("The label is right", icon=":material/check:", key="confirm", on_click=_act, args=confirm)
+                guarded_button("The label is right", ":material/check:", _act, confirm, own, key="confirm")
             delete = ["Deleted.", store.delete, entry]
-            st.button("Delete", icon=":material/delete:", key="delete", on_click=_act, args=delete)
+            guarded_button("Delete", ":material/delete:", _act, delete, own, key="delete")
 
 
 def _open(which: Selection, entry: Feedback | None) -> None:
     """Show an entry among what is selected, or none; another selection shows its gallery."""
     state.opened = which, entry
     state.pop("entry_note", None)
+
+
+def _may_change(entry: Feedback) -> bool:
+    """Whether this session may change an entry: one that it gave itself, or any if it is the operator's."""
+    return is_operator() or entry.session_id == state.get("session_id")
 
 
 def _act(words: str, change: Callable[..., Feedback], entry: Feedback, *arguments: int | None) -> None:
@@ -173,4 +176,5 @@ def _show_note(store: FeedbackStore) -> None:
             with st.container(width=80):
                 _show_pictures(after, 36)
             st.success(words, icon=":material/check:")
-            st.button("Undo", icon=":material/undo:", key="undo_entry", on_click=_undo, args=[store, after, before])
+            may = partial(_may_change, after)
+            guarded_button("Undo", ":material/undo:", _undo, [store, after, before], may, key="undo_entry")

@@ -11,6 +11,7 @@ from digit_core.feedback_export import Format, export_feedback
 from digit_core.feedback_import import import_feedback
 from digit_core.model_store import storing
 from digit_core.selection import Selection
+from pages._operator import guarded_button
 from pages._shared import told_errors
 
 FORMATS: dict[Format, str] = {
@@ -67,7 +68,11 @@ def show_import(store: FeedbackStore) -> None:
         key="import",
         help=f".jsonl.gz, .jsonl, .npz or .zip, up to {MAX_UPLOAD} MB. What is in an exported .jsonl.gz counts once.",
     )
-    if file is None or not st.button("Import", icon=":material/upload:", key="do_import", type="primary"):
+    importing = state.pop("importing", False)
+    if file is None:
+        return
+    guarded_button("Import", ":material/upload:", _begin_import, [], key="do_import", type="primary")
+    if not importing:
         return
     name = file.name.lower()
     form = next((form for form in (".jsonl.gz", ".jsonl", ".npz", ".zip") if name.endswith(form)), ".jsonl.gz")
@@ -85,3 +90,7 @@ def show_import(store: FeedbackStore) -> None:
             st.warning(f"{done.left_out:,} could not be used. The first of them:", icon=":material/warning:")
             st.text("\n".join(done.reasons))
     bar.empty()
+
+
+def _begin_import() -> None:
+    state.importing = True

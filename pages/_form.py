@@ -25,7 +25,7 @@ from digit_core.pen_digits import download_pen_digits, find_pen_digits
 from digit_core.presets import CONFIGS, PRESETS, estimate_seconds, estimate_start, find_preset
 from digit_core.settings import Settings
 from digit_core.training import check_config
-from digit_core.types import Architecture, Optimizer, Padding, Schedule, TrainConfig
+from digit_core.types import FOR_ANN, FOR_CNN, Architecture, Optimizer, Padding, Schedule, TrainConfig
 from pages._shared import duration, tell, told_errors
 
 IMAGES = {
@@ -36,8 +36,6 @@ IMAGES = {
     "drawings": "Drawings of all kinds",
 }
 TUPLES = ("hidden_units", "filters", "kernel_sizes", "dense_units")
-FOR_ANN = ("hidden_units",)
-FOR_CNN = ("filters", "kernel_sizes", "convolutions", "padding", "global_pooling", "dense_units")
 NO_TEACHER = "No teacher"
 KEPT: Any = {"persist_state": "session"}
 state = st.session_state
@@ -96,7 +94,7 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
         return None
     st.caption(
         f"{parameters:,} parameters, {count_images(config.dataset):,} images, about {duration(seconds)} of training "
-        f"after {duration(estimate_start(config))} to start."
+        f"after {duration(estimate_start(config, settings))} to start."
     )
     return config
 
@@ -194,7 +192,7 @@ def _ask_learning(settings: Settings) -> None:
     st.slider("Bend", 0.0, 5.0, step=0.1, key="elastic", help=help, **changed)
     help = "The share of certainty taken from each label and given to all digits"
     st.slider("Label smoothing", 0.0, 0.5, step=0.01, key="label_smoothing", help=help, **changed)
-    teachers = [NO_TEACHER, *(info.model_id for info in list_models(settings))]
+    teachers = [NO_TEACHER, *(info.model_id for info in list_models(settings) if not info.imported)]
     if state.teacher_id not in teachers:
         state.teacher_id = NO_TEACHER
     help = "A model whose answers are half of what is learned"

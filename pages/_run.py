@@ -1,21 +1,21 @@
 """One run, as it goes and after it has ended."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
 
 from digit_core import runs
 from digit_core.architectures import check_tensorflow
-from digit_core.charts import chart_confusion, chart_training, tabulate_training
+from digit_core.charts import chart_confusion, chart_runs, chart_training, leave_data_out, tabulate_training
 from digit_core.diary import STEPS, read_events
 from digit_core.errors import DigitError, ModelUnavailable
-from digit_core.model_store import find_previous, load_default, load_evaluation, load_info, model_folder, save_default
+from digit_core.model_store import load_evaluation, load_info, model_folder
 from digit_core.settings import Settings, read_settings
 from digit_core.types import Run, TrainEvent
 from pages._comparison import show_changes, show_comparison
-from pages._form import fill
+from pages._run_actions import offer_actions
 from pages._shared import duration, show_pictures, tell, told_errors
 
 BEST_BEFORE = "best before"
@@ -39,30 +39,9 @@ def can_train() -> bool:
     return False
 
 
-def let_read(model_id: str, settings: Settings) -> None:
-    """Make a model the one that reads, for this visitor too. Raises ModelUnavailable, StorageFailed."""
-    save_default(model_id, settings)
-    for name in ("first_reader", "readers"):
-        state.pop(name, None)
-
-
-def show_outcome(settings: Settings) -> None:
-    """Tell what came of what was pressed last, and offer to undo a delete."""
-    if problem := state.get("problem"):  # until something else is pressed
-        tell(problem)
-    if note := state.pop("note", None):
-        st.toast(note, icon=":material/check:")
-    if deleted := state.get("deleted_run"):
-        run_id, had_read = deleted
-        words = f"{run_id} is deleted. {load_default(settings)} reads now." if had_read else f"{run_id} is deleted."
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.info(words, icon=":material/delete:")
-            undo = [run_id, had_read, settings]
-            st.button("Undo", key="restore", icon=":material/undo:", on_click=_restore, args=undo)
-
-
 def watch_run(watched: Run, ghost: str | None, settings: Settings) -> None:
     """Show a run, anew every second while it is under way; ghost: a run to compare with."""
+    state.pop("acted", None)  # the page is being shown anew
 
     @st.fragment(run_every=REFRESH if watched.status in runs.ACTIVE else None)
     def watch(run_id: str) -> None:
@@ -82,15 +61,6 @@ def watch_run(watched: Run, ghost: str | None, settings: Settings) -> None:
     watch(watched.run_id)
 
 
-def _restore(run_id: str, had_read: bool, settings: Settings) -> None:
-    with told_errors():
-        runs.restore_run(run_id, settings)
-        state.watched_run = state.watched_lesson = run_id
-        if had_read:
-            let_read(run_id, settings)
-    state.pop("deleted_run", None)
-
-
 def show_run(run: Run, ghost: str | None, settings: Settings) -> None:
     """Status, progress, curves, pictures and what can be done with one run; ghost: a run to compare with."""
     events = read_events(model_folder(run.run_id, settings))
@@ -101,7 +71,7 @@ def show_run(run: Run, ghost: str | None, settings: Settings) -> None:
     if learned:
         show_comparison(run, settings)
     with st.container(horizontal=True, key="run_actions"):
-        _offer_actions(run, settings)
+        offer_actions(run, settings)
     if learned:
         show_changes(run, settings)
     if steps:
@@ -120,6 +90,14 @@ def show_run(run: Run, ghost: str | None, settings: Settings) -> None:
         show_pictures(sample, answers, "sample")
     if run.status == "finished":
         _show_result(run, settings)
+
+
+def show_curves(run_ids: Sequence[str], settings: Settings) -> None:
+    """Validation accuracy and loss of several runs, laid over each other."""
+    events = {run_id: read_events(model_folder(run_id, settings)) for run_id in run_ids}
+    for column, metric in zip(st.columns(2), METRICS, strict=True):
+        words = f"Validation {metric} of the chosen runs over the seconds of training"
+        column.altair_chart(chart_runs(events, metric), key=f"compared_{metric}", alt=words)
 
 
 def _show_status(run: Run, events: list[TrainEvent], settings: Settings) -> None:
@@ -176,72 +154,6 @@ def _show_log(run: Run, settings: Settings) -> None:
         st.code(log.decode(errors="replace"), language=None)
 
 
-def _offer_actions(run: Run, settings: Settings) -> None:
-    def offer(label: str, icon: str, action: Callable[..., None], help: str, primary: bool = False) -> None:
-        key = label.split(maxsplit=1)[0].lower()
-        kind = "primary" if primary else "secondary"
-        icon = f":material/{icon}:"
-        st.button(label, key=key, icon=icon, on_click=_act, args=[action, run, settings], help=help, type=kind)
-
-    if run.status in runs.ACTIVE:
-        if not runs.is_stopping(run.run_id, settings):
-            offer("Stop", "stop", _stop, "What it has learned in whole epochs is kept")
-    else:
-        is_lesson = run.config.base_model_id is not None
-        if run.status == "finished":
-            offer("Draw with it now", "draw", _draw, "Your drawings are read by it", primary=True)
-            if load_default(settings) != run.run_id:
-                words = "Accept" if is_lesson else "Use this model"
-                offer(words, "check_circle", _use, "It reads wherever no other model is named")
-        elif not is_lesson:  # what people said may have changed since: it is quicker begun anew
-            offer("Resume", "play_arrow", _resume, "Go on after its last whole epoch", primary=True)
-        offer("Discard" if is_lesson else "Delete", "delete", _delete, "The run and its model; can be undone")
-    if not run.config.base_model_id:
-        offer("Duplicate", "content_copy", _duplicate, "Take its settings into the form, to change and train again")
-
-
-def _act(action: Callable[..., None], run: Run, settings: Settings) -> None:
-    """Do what was pressed; the whole page is shown anew, which a press within a fragment alone does not bring about."""
-    state.acted = True
-    state.pop("problem", None)
-    try:
-        action(run, settings)
-    except DigitError as error:
-        state.problem = str(error)
-
-
-def _stop(run: Run, settings: Settings) -> None:
-    runs.stop_run(run.run_id, settings)
-
-
-def _resume(run: Run, settings: Settings) -> None:
-    runs.resume_run(run.run_id, settings)
-
-
-def _use(run: Run, settings: Settings) -> None:
-    let_read(run.run_id, settings)
-    state.note = f"{run.run_id} reads now wherever no other model is named."
-
-
-def _draw(run: Run, settings: Settings) -> None:
-    state.first_reader = run.run_id
-    state.pop("readers", None)
-    state.go_to = "draw.py"
-
-
-def _duplicate(run: Run, settings: Settings) -> None:
-    fill(run.config, settings)
-    state.note = f"The form has the settings of {run.run_id} now: change them, and train."
-
-
-def _delete(run: Run, settings: Settings) -> None:
-    had_read, previous = load_default(settings) == run.run_id, find_previous(settings)
-    runs.delete_run(run.run_id, settings)
-    state.deleted_run = run.run_id, had_read
-    if had_read:
-        let_read(previous, settings)
-
-
 def _show_result(run: Run, settings: Settings) -> None:
     try:
         info = load_info(run.run_id, settings)
@@ -274,11 +186,10 @@ def _show_result(run: Run, settings: Settings) -> None:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _specs(ghost: str) -> dict[str, object]:
-    """The charts without their data: what stays the same, so that a browser draws only what is new."""
+    """The charts without their data."""
     specs = {}
     for metric in METRICS:
-        spec = chart_training(tabulate_training([], metric, [], ghost), metric, ghost).to_dict()
-        specs[metric] = {name: value for name, value in spec.items() if name not in ("data", "datasets", "config")}
+        specs[metric] = leave_data_out(chart_training(tabulate_training([], metric, [], ghost), metric, ghost))
     return specs
 
 

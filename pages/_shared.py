@@ -1,18 +1,19 @@
 """What pages share of Streamlit: the canvas that keeps its drawing, pictures, models, the store, told errors."""
 
 import base64
+import html
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import streamlit as st
 from streamlit_drawable_canvas import st_canvas
 
-from digit_core.classifier import Classifier, load_classifier
 from digit_core.errors import DigitError, FeedbackUnavailable
-from digit_core.feedback import FeedbackStore
+from digit_core.feedback import FeedbackStore, forget_store
 from digit_core.pictures import encode_png
 from digit_core.settings import read_settings
 from digit_core.tables import MAX_VISITOR
@@ -29,25 +30,13 @@ def told_errors() -> Iterator[None]:
         yield
     except DigitError as error:
         if isinstance(error, FeedbackUnavailable):
-            cached_store.clear()  # opened again, it makes the tables that a new file lacks
+            forget_store(read_settings().database_url)  # opened again, it makes the tables that a new file lacks
         tell(str(error))
 
 
 def tell(problem: str) -> None:
     """Show what went wrong; what somebody typed and the sentence quotes is not taken for Markdown."""
     st.error(re.sub(r"([*$\[\]~#]|:(?=\w))", r"\\\1", problem), icon=":material/error:")
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def cached_classifier(model_id: str, sha256: str) -> Classifier:
-    """The classifier of a model, loaded once per process and version of its file."""
-    return load_classifier(model_id, read_settings())
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def cached_store(database_url: str) -> FeedbackStore:
-    """The feedback store, opened once per process."""
-    return FeedbackStore(database_url)
 
 
 def duration(seconds: float) -> str:
@@ -61,18 +50,43 @@ def show_pictures(pictures: Pictures, y_pred: Sequence[int], key: str) -> None:
     """Show images with what a network said of each, and what it is where that was wrong; -1 stands for no answer."""
     tiles = []
     for image, true, said in zip(pictures.images, pictures.y_true.tolist(), y_pred, strict=True):
-        png = base64.b64encode(encode_png(image)).decode()
         wrong = said not in (true, -1)
-        frame = "outline: 3px solid #e69f00" if wrong else ""
         words = f"a {true}, read as {said}" if wrong else f"a {true}"
         caption = f"<b>{said}</b>, not {true}" if wrong else "" if said < 0 else f"{said} ✓"
-        tiles.append(
-            f'<figure style="margin: 0; width: 64px; text-align: center"><img src="data:image/png;base64,{png}" '
-            f'alt="{words}" title="{words}" width="52" height="52" style="image-rendering: pixelated; {frame}">'
-            f'<figcaption style="font-size: 0.8rem; white-space: nowrap">{caption}</figcaption></figure>'
+        tiles.append(Tile(image, words, caption, wrong))
+    show_tiles(tiles, key)
+
+
+class Tile(NamedTuple):
+    """A picture, `(H, W) uint8` or `(H, W, 3)`, with words for who cannot see it, a caption, marked or not."""
+
+    image: np.ndarray
+    words: str
+    caption: str
+    marked: bool = False
+
+
+def show_tiles(tiles: Sequence[Tile], key: str, side: int = 52) -> None:
+    """Show pictures side by side, so many pixels wide and high, as many in a row as there is room for."""
+    figures = []
+    for image, words, caption, marked in tiles:
+        frame = "outline: 3px solid #e69f00" if marked else ""
+        figures.append(
+            f'<figure style="margin: 0; width: {side + 12}px; text-align: center">'
+            f"{image_tag(image, words, side, frame)}"
+            f'<figcaption style="font-size: 0.8rem; line-height: 1.2">{caption}</figcaption></figure>'
         )
     with st.container(key=key):
-        st.html(f'<div style="display: flex; flex-wrap: wrap; gap: 8px">{"".join(tiles)}</div>')
+        st.html(f'<div style="display: flex; flex-wrap: wrap; gap: 8px">{"".join(figures)}</div>')
+
+
+def image_tag(image: np.ndarray, words: str, side: int, style: str = "") -> str:
+    """An image in HTML, so many pixels wide and high, with words for who cannot see it."""
+    png, words = base64.b64encode(encode_png(image)).decode(), html.escape(words)
+    return (
+        f'<img src="data:image/png;base64,{png}" alt="{words}" title="{words}" width="{side}" height="{side}" '
+        f'style="background: #000; image-rendering: pixelated; object-fit: contain; {style}">'
+    )
 
 
 def label_of(digit: int | None) -> str:
@@ -98,11 +112,12 @@ def visitor() -> str | None:
 
 
 def switch(label: str, words: dict[Any, str], key: str, **more: Any) -> Any:
-    """One of several views, the first one until another is chosen."""
+    """One of several views, the first one until another is chosen, here or by what leads to it."""
+    if st.session_state.get(key) not in words:
+        st.session_state[key] = next(iter(words))
     return st.segmented_control(
         label,
         list(words),
-        default=next(iter(words)),
         required=True,
         format_func=words.__getitem__,
         label_visibility="collapsed",

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 import numpy as np
 import streamlit as st
 
+from digit_core.classifier import share_classifier
 from digit_core.errors import EmptyDrawing
+from digit_core.feedback import share_store
 from digit_core.model_store import load_default, load_info
 from digit_core.preprocessing import preprocess
 from digit_core.settings import read_settings
@@ -17,8 +19,6 @@ from digit_core.types import Drawing, Feedback, Pictures
 from pages._run import follow_link
 from pages._shared import (
     ask_visitor,
-    cached_classifier,
-    cached_store,
     canvas,
     clear,
     empty,
@@ -61,7 +61,7 @@ def keep(feedback_id: str, digit: int) -> None:
         drawing = Drawing(strokes)
         now, image = datetime.now(UTC), preprocess(drawing)
         entry = Feedback(feedback_id, now, state.session_id, drawing, "canvas", image, (), digit, visitor())
-        cached_store(settings.database_url).add(entry)
+        share_store(settings.database_url).add(entry)
         state.collected.append(entry)
         state.wanted.pop(0)
         ask_anew()
@@ -86,7 +86,7 @@ def take_back() -> None:
     """Take the last drawing out again, and ask for it anew."""
     with told_errors():
         last = state.collected[-1]
-        cached_store(settings.database_url).delete(last)
+        share_store(settings.database_url).delete(last)
         state.collected.pop()
         state.wanted.insert(0, last.true_digit)
         ask_anew()
@@ -96,7 +96,7 @@ def show_reading(entries: Sequence[Feedback]) -> None:
     """How many of this round's drawings the model that reads now reads rightly, and the others."""
     info = load_info(load_default(settings), settings)
     images, digits = np.stack([entry.image for entry in entries]), np.array([entry.true_digit for entry in entries])
-    said = cached_classifier(info.model_id, info.sha256["model.tflite"]).predict_probabilities(images).argmax(axis=1)
+    said = share_classifier(info, settings).predict_probabilities(images).argmax(axis=1)
     wrong = said != digits
     st.markdown(
         f"**{info.model_id} reads {np.sum(~wrong)} of these {len(entries)} drawings rightly.** "

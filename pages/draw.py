@@ -7,21 +7,23 @@ from datetime import UTC, datetime
 
 import cv2
 import numpy as np
+import pandas as pd
 import streamlit as st
 
-from digit_core.charts import chart_probabilities
+from digit_core.charts import chart_probabilities, leave_data_out, tabulate_probabilities
+from digit_core.classifier import share_classifier
 from digit_core.errors import ModelUnavailable
+from digit_core.feedback import share_store, to_answer
 from digit_core.model_store import STARTER_IDS, list_models, load_default
 from digit_core.pictures import read_picture
 from digit_core.preprocessing import preprocess
 from digit_core.settings import read_settings
 from digit_core.strokes import strokes_from_canvas
 from digit_core.types import Drawing, Feedback, InputKind, ModelInfo, Prediction
+from pages._inside import see_inside
 from pages._shared import (
     NO_DIGIT,
     ask_visitor,
-    cached_classifier,
-    cached_store,
     canvas,
     clear,
     label_of,
@@ -73,6 +75,10 @@ def read_drawing(mode: InputKind) -> Drawing | None:
                 ask_visitor()
         strokes = strokes_from_canvas(drawn)
         return Drawing(strokes) if strokes else None
+    if mode == "import":
+        brought, words = state.brought
+        st.image(cv2.resize(brought, None, fx=6, fy=6, interpolation=cv2.INTER_NEAREST), caption=words)
+        return Drawing(image=brought)
     if mode == "upload":
         file = st.file_uploader(
             "A picture of one digit",
@@ -92,9 +98,42 @@ def show_answer(prediction: Prediction) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"answer_{prediction.model_id}"):
         with st.container(width="content", gap=None):
             st.metric(f"{prediction.model_id.upper()} reads", prediction.digit, width="content")
-            st.markdown(f"{words}  \n:small[:gray[{figure}]]")
+            st.markdown(f"{words}, {figure}  \n:small[:gray[{frequency(prediction.confidence)}]]")
         seen = cv2.resize((prediction.image * 255).astype(np.uint8), None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
         st.image(seen, caption="As it saw it", width=84)
+
+
+def frequency(confidence: float) -> str:
+    """A calibrated confidence as how often such an answer is right."""
+    whole = 1_000 if confidence > 0.99 else 100
+    right = round(confidence * whole)
+    return f"right {'over ' if right == whole else ''}{min(right, whole - 1)} times in {whole:,}"
+
+
+def warn(predictions: list[Prediction]) -> None:
+    """Say where an answer is not to be relied on: no digit, not sure, models that disagree."""
+    doubters = [prediction.model_id.upper() for prediction in predictions if not prediction.is_digit]
+    if doubters:
+        who = "" if len(doubters) == len(predictions) else f" to {' and '.join(doubters)}"
+        st.warning(
+            f"This does not look like a digit{who}. If it is one, say below which.", icon=":material/question_mark:"
+        )
+    for prediction in predictions:
+        if len(prediction.answer_set) > 1:
+            *digits, last = map(str, prediction.answer_set)
+            st.info(
+                f"{prediction.model_id.upper()} is not sure: {', '.join(digits)} or {last}. One of them is right 199 "
+                "times in 200.",
+                icon=":material/help:",
+            )
+    if len({prediction.digit for prediction in predictions}) > 1:
+        st.warning("The models disagree: look at the bars, and say which digit it is.", icon=":material/call_split:")
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def spec_of(models: list[str], _table: pd.DataFrame) -> dict[str, object]:
+    """The chart of these models' probabilities, without its data."""
+    return leave_data_out(chart_probabilities(_table))
 
 
 def propose_readers(infos: dict[str, ModelInfo]) -> list[str]:
@@ -122,7 +161,7 @@ def log(answered: Answered, digit: int | None) -> None:
     if feedback_id and fingerprint not in state.said:
         feedback = to_feedback(feedback_id, answered, digit)
         with told_errors():
-            store = cached_store(settings.database_url)
+            store = share_store(settings.database_url)
             if fingerprint in state.unjudged:
                 store.change(replace(feedback, judged=False, true_digit=None), feedback)
                 state.unjudged.remove(fingerprint)
@@ -133,15 +172,7 @@ def log(answered: Answered, digit: int | None) -> None:
 
 def to_feedback(feedback_id: str, answered: Answered, digit: int | None) -> Feedback:
     drawing, mode, image, predictions = answered
-    answers = tuple(
-        {
-            "model_id": prediction.model_id,
-            "sha256": hashes.get(prediction.model_id, ""),
-            "digit": prediction.digit,
-            "confidence": prediction.confidence,
-        }
-        for prediction in predictions
-    )
+    answers = tuple(to_answer(prediction, hashes.get(prediction.model_id, "")) for prediction in predictions)
     now = datetime.now(UTC)
     return Feedback(feedback_id, now, state.session_id, drawing, mode, image, answers, digit, visitor())
 
@@ -156,7 +187,7 @@ def keep_unjudged(drawing: Drawing | None) -> None:
     if fingerprint not in state.said and fingerprint not in state.unjudged:
         with told_errors():
             feedback = to_feedback(state.feedback_ids[fingerprint], shown, None)
-            cached_store(settings.database_url).add(replace(feedback, judged=False))
+            share_store(settings.database_url).add(replace(feedback, judged=False))
             state.unjudged.add(fingerprint)
     state.shown = None
 
@@ -171,7 +202,7 @@ def _goes_on(before: Drawing, drawing: Drawing) -> bool:
 def take_back(fingerprint: str) -> None:
     if said := state.said.get(fingerprint):
         with told_errors():
-            cached_store(settings.database_url).delete(said)
+            share_store(settings.database_url).delete(said)
             del state.said[fingerprint], state.feedback_ids[fingerprint]
 
 
@@ -203,6 +234,8 @@ left, right = st.columns([2, 3], gap="medium")
 drawing = None
 with left:
     inputs = {"canvas": "Draw", "upload": "Upload", "camera": "Camera"}
+    if "brought" in state:  # from the page Models
+        inputs["import"] = "Picture"
     mode: InputKind = switch("Input", inputs, "mode", persist_state="session")
     with told_errors():
         drawing = read_drawing(mode)
@@ -233,25 +266,25 @@ with right, told_errors():
     elif fingerprint == state.hidden or not (live or fingerprint == state.asked):
         st.button("Classify", type="primary", icon=":material/search:", on_click=show, args=[fingerprint])
     else:
-        image = preprocess(drawing)
+        image = state.brought[0] if mode == "import" else preprocess(drawing)
         predictions = []
         for model_id in chosen:
             with told_errors():  # a damaged model does not keep the others from answering
-                predictions.append(cached_classifier(model_id, hashes[model_id]).predict(image))
+                predictions.append(share_classifier(infos[model_id], settings).predict(image))
         if not predictions:
             st.stop()
         with st.container(horizontal=True, key="answers"):
             for prediction in predictions:
                 show_answer(prediction)
-        if len({prediction.digit for prediction in predictions}) > 1:
-            st.warning(
-                "The models disagree: look at the bars, and say which digit it is.", icon=":material/call_split:"
-            )
-        st.altair_chart(
-            chart_probabilities(predictions), alt="Probability of each digit, by model", key="probabilities"
+        warn(predictions)
+        table = tabulate_probabilities(predictions)
+        words = "Probability of each digit, by model"
+        st.vega_lite_chart(
+            table, spec_of([prediction.model_id for prediction in predictions], table), alt=words, key="probabilities"
         )
         answered = (drawing, mode, image, predictions)
         ask_verdict(answered)
         state.shown = answered
         help = "Takes the answer away, not the drawing"
         st.button("Clear answer", icon=":material/visibility_off:", help=help, on_click=hide, args=[fingerprint])
+        see_inside(drawing, image, [infos[prediction.model_id] for prediction in predictions], predictions)

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from digit_core.feedback import FeedbackStore
+from digit_core.feedback import FeedbackStore, share_store
 from digit_core.selection import Selection
 from digit_core.settings import read_settings
 from pages._entries import DOUBTS, KINDS, show_entries
 from pages._exchange import show_export, show_import
-from pages._shared import NO_DIGIT, ask_days, cached_store, choose_visitor, switch, told_errors
+from pages._shared import NO_DIGIT, ask_days, choose_visitor, switch, told_errors
 from pages._statistics import show_statistics
 
 VIEWS = {
@@ -64,7 +64,7 @@ def ask_selection(store: FeedbackStore, verdicts: bool) -> Selection:
 
 st.title("What people said")
 with told_errors():
-    store = cached_store(settings.database_url)
+    store = share_store(settings.database_url)
     view = switch("View", VIEWS, "view", persist_state="session")
     if view == "files":
         which = ask_selection(store, verdicts=True)

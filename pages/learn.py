@@ -6,15 +6,17 @@ import streamlit as st
 
 from digit_core import runs
 from digit_core.errors import ModelUnavailable
-from digit_core.feedback import FeedbackStore
+from digit_core.feedback import FeedbackStore, share_store
 from digit_core.learning import choose_lessons, plan_fine_tuning
 from digit_core.model_store import find_previous, list_models, load_default
 from digit_core.presets import estimate_seconds, estimate_start, measure_pace
 from digit_core.selection import ALL
 from digit_core.settings import read_settings
 from digit_core.types import ModelInfo, Run, TrainConfig
-from pages._run import can_train, follow_link, let_read, show_outcome, watch_run
-from pages._shared import ask_days, cached_store, choose_visitor, duration, told_errors
+from pages._operator import guarded_button
+from pages._run import can_train, follow_link, watch_run
+from pages._run_actions import let_read, show_outcome, start_run
+from pages._shared import ask_days, choose_visitor, duration, told_errors
 
 settings = read_settings()
 state = st.session_state
@@ -26,7 +28,7 @@ def start(plan: TrainConfig) -> None:
     state.pop("problem", None)
     with told_errors():
         same = (run.run_id for run in runs.list_runs(settings) if run.status in runs.ACTIVE and run.config == plan)
-        state.watched_lesson = next(same, None) or runs.start_run(plan, settings)
+        state.watched_lesson = next(same, None) or start_run(plan, settings)
 
 
 def go_back(model_id: str) -> None:
@@ -37,7 +39,7 @@ def go_back(model_id: str) -> None:
 
 def ask(store: FeedbackStore, infos: dict[str, ModelInfo]) -> None:
     """Which model learns, and from whom."""
-    default, ids = load_default(settings), list(infos)
+    default, ids = load_default(settings), [info.model_id for info in infos.values() if not info.imported]
     if not ids:
         raise ModelUnavailable("There is no model that could learn. Restore models/ann and models/cnn, or train one.")
     base = infos[st.selectbox("Model that learns", ids, ids.index(default) if default in ids else 0, key="base_model")]
@@ -58,7 +60,7 @@ def ask(store: FeedbackStore, infos: dict[str, ModelInfo]) -> None:
             f"Drawings: {total:,}; misread: {misread:,}. Of five and more, about a fifth is held out, to measure with; "
             "the others are mixed with many images of old. It takes about "
             f"{duration(estimate_seconds(plan, measure_pace(history)))} "
-            f"after {duration(estimate_start(plan))} to start."
+            f"after {duration(estimate_start(plan, settings))} to start."
         )
     trainable = can_train()
     st.button(
@@ -80,8 +82,7 @@ def offer_way_back(infos: dict[str, ModelInfo]) -> None:
         before = find_previous(settings)
         with st.container(border=True, key="way_back"):
             st.markdown(f"**{current.model_id}** reads now. It began as **{current.parent_id}**.")
-            words = f"Go back to {before}"
-            st.button(words, icon=":material/undo:", key="go_back", on_click=go_back, args=[before])
+            guarded_button(f"Go back to {before}", ":material/undo:", go_back, [before], key="go_back")
 
 
 def choose(lessons: list[Run]) -> Run:
@@ -102,7 +103,7 @@ with told_errors():
     lessons = [run for run in history if run.config.base_model_id]
     left, right = st.columns([1, 2], gap="large")
     with left, told_errors():
-        ask(cached_store(settings.database_url), infos)
+        ask(share_store(settings.database_url), infos)
         offer_way_back(infos)
     with right, told_errors():
         show_outcome(settings)

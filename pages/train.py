@@ -4,14 +4,13 @@ import pandas as pd
 import streamlit as st
 
 from digit_core import runs
-from digit_core.charts import chart_runs
-from digit_core.diary import read_events
-from digit_core.model_store import list_models, model_folder
+from digit_core.model_store import list_models
 from digit_core.presets import measure_pace
 from digit_core.settings import read_settings
 from digit_core.types import Run, TrainConfig
 from pages._form import IMAGES, ask_config
-from pages._run import METRICS, can_train, follow_link, show_outcome, watch_run
+from pages._run import can_train, follow_link, show_curves, watch_run
+from pages._run_actions import show_outcome, start_run
 from pages._shared import told_errors
 
 MOST_COMPARED = 8  # runs: as many as there are colours
@@ -24,7 +23,7 @@ follow_link()
 def start(config: TrainConfig) -> None:
     state.pop("problem", None)
     with told_errors():
-        state.watched_run = runs.start_run(config, settings)
+        state.watched_run = start_run(config, settings)
 
 
 def pick() -> None:
@@ -62,10 +61,7 @@ def image_words(config: TrainConfig) -> str:
 def compare(chosen: list[Run]) -> None:
     """Curves of several runs laid over each other, and in what they differ."""
     st.subheader("Compared", anchor=False)
-    events = {run.run_id: read_events(model_folder(run.run_id, settings)) for run in chosen}
-    for column, metric in zip(st.columns(2), METRICS, strict=True):
-        words = f"Validation {metric} of the chosen runs over the seconds of training"
-        column.altair_chart(chart_runs(events, metric), key=f"compared_{metric}", alt=words)
+    show_curves([run.run_id for run in chosen], settings)
     table = pd.DataFrame({run.run_id: {name: str(value) for name, value in vars(run.config).items()} for run in chosen})
     st.dataframe(table[table.nunique(axis=1) > 1], key="differences")
 

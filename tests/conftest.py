@@ -1,8 +1,10 @@
 """What all tests share: nothing of the person's own is touched, and a skip can be made a failure."""
 
 import dataclasses
+import gc
 import json
 import os
+import shutil
 import site
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -13,32 +15,22 @@ import hypothesis
 import numpy as np
 import pytest
 from apptest import open_app
-from images import SEVEN, read
+from filelock import FileLock
+from images import HANDWRITING, SEVEN, read
 from streamlit.testing.v1 import AppTest
 
+from digit_core.bank import Bank, load_bank
 from digit_core.database import Database
-from digit_core.datasets import load_mnist
+from digit_core.datasets import load_mnist, load_synthetic
 from digit_core.feedback import FeedbackStore
 from digit_core.model_store import to_json, write_file
-from digit_core.settings import Settings, read_settings
+from digit_core.settings import STARTERS, Settings, read_settings
 from digit_core.strokes import sketch
 from digit_core.types import Dataset, EventKind, TrainConfig, TrainEvent
 
 hypothesis.settings.register_profile("patient", deadline=None)  # a machine may be busy
 hypothesis.settings.load_profile("patient")
 KEPT = ("DIGIT_LAB_MNIST", "DIGIT_LAB_PEN_DIGITS")  # data sets that are only read
-HANDWRITING = {  # written by hand, in per cent of a square, y down
-    0: [[(50, 5), (22, 18), (12, 50), (24, 84), (50, 95), (78, 82), (88, 50), (78, 18), (48, 5)]],
-    1: [[(52, 5), (48, 95)]],
-    2: [[(15, 28), (32, 8), (62, 6), (80, 24), (70, 50), (42, 74), (15, 93), (88, 92)]],
-    3: [[(18, 15), (45, 5), (75, 15), (70, 38), (45, 48), (75, 58), (80, 80), (50, 95), (18, 85)]],
-    4: [[(30, 5), (18, 52), (88, 50)], [(68, 20), (64, 96)]],
-    5: [[(28, 8), (25, 45), (55, 40), (80, 62), (70, 85), (42, 95), (15, 85)], [(28, 8), (85, 6)]],
-    6: [[(62, 5), (35, 30), (20, 65), (35, 92), (65, 92), (75, 70), (55, 55), (28, 68)]],
-    7: [[(15, 10), (82, 10), (45, 95)]],
-    8: [[(78, 15), (50, 5), (22, 22), (45, 46), (72, 70), (52, 95), (25, 76), (48, 50), (72, 28), (78, 15)]],
-    9: [[(75, 20), (48, 6), (25, 28), (42, 50), (68, 38), (77, 18), (72, 60), (65, 95)]],
-}
 Report = pytest.TestReport | pytest.CollectReport
 
 
@@ -48,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="A test that would skip, for want of anything but a data set, fails instead.",
     )
+    parser.addoption("--thorough", action="store_true", help="Slow tests try some five times as many random cases.")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -87,6 +80,15 @@ def isolate() -> Callable[[Path], dict[str, str]]:
     return variables
 
 
+@pytest.fixture(autouse=True, scope="module")
+def old_objects_are_not_looked_through() -> Iterator[None]:
+    """Where Keras is imported, Streamlit collects garbage before each rerun, 0.3 s long among TensorFlow's objects."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def private(
     isolate: Callable[[Path], dict[str, str]], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
@@ -96,6 +98,30 @@ def private(
     for name, value in isolate(folder).items():
         monkeypatch.setenv(name, value)
     return folder
+
+
+@pytest.fixture(scope="session")
+def lend_bank(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
+    """Put the bank of drawings and the synthetic digits, which take a while to draw, into a data folder."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if os.environ.get("PYTEST_XDIST_WORKER") else shared
+    settings = dataclasses.replace(read_settings(), data=shared / "bank")
+    with FileLock(shared / "bank.lock"):
+        load_bank(settings)
+        load_synthetic(settings)
+
+    def lend(data: Path) -> None:
+        shutil.copytree(settings.data, data, dirs_exist_ok=True)
+
+    return lend
+
+
+@pytest.fixture
+def bank(lend_bank: Callable[[Path], None], private: Path) -> Bank:
+    """What a network learns from that trains under this test."""
+    settings = read_settings()
+    lend_bank(settings.data)
+    return load_bank(settings)
 
 
 @pytest.fixture
@@ -118,6 +144,17 @@ def keep_run() -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture
+def trained(keep_run: Callable[..., Path]) -> str:
+    """A run that made a model: the starter ANN under another name."""
+    folder = keep_run(
+        "mine", "queued", "started", "batch", "epoch", "finished", message="99.32 % of 10,000 test images"
+    )
+    for name in ("metadata.json", "evaluation.json", "model.keras", "model.tflite"):
+        shutil.copy(STARTERS / "ann" / name, folder)
+    return "mine"
 
 
 @pytest.fixture(scope="session")
@@ -160,6 +197,12 @@ def store(url: str) -> Iterator[FeedbackStore]:
 
 
 @pytest.fixture(scope="session")
+def thorough(pytestconfig: pytest.Config) -> bool:
+    """Whether there is time for many random cases."""
+    return pytestconfig.getoption("--thorough")
+
+
+@pytest.fixture(scope="session")
 def drawn() -> np.ndarray:
     """A seven on a canvas, `(280, 280) uint8`, white on black."""
     return sketch(SEVEN, 20)
@@ -169,6 +212,12 @@ def drawn() -> np.ndarray:
 def plain(drawn: np.ndarray) -> np.ndarray:
     """What comes of it, `(28, 28) uint8`."""
     return read(drawn)
+
+
+@pytest.fixture
+def mine() -> Path:
+    """The folder of a model of one's own: the starter ANN under another id."""
+    return shutil.copytree(STARTERS / "ann", read_settings().models / "mine")
 
 
 @pytest.fixture

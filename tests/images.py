@@ -5,13 +5,31 @@ import io
 import numpy as np
 from PIL import Image
 
+from digit_core.datasets import make_dataset
 from digit_core.pictures import read_picture
 from digit_core.preprocessing import preprocess
 from digit_core.strokes import sketch
-from digit_core.synthetic import draw_digit
+from digit_core.synthetic import draw_digit, draw_digits
 
 PEN_SHARE = 0.13  # of the drawing's longest side: about the pen of MNIST
 SEVEN = [np.array([(60, 60), (200, 60), (110, 220)], np.float64)]
+HANDWRITING = {  # written by hand, in per cent of a square, y down
+    0: [[(50, 5), (22, 18), (12, 50), (24, 84), (50, 95), (78, 82), (88, 50), (78, 18), (48, 5)]],
+    1: [[(52, 5), (48, 95)]],
+    2: [[(15, 28), (32, 8), (62, 6), (80, 24), (70, 50), (42, 74), (15, 93), (88, 92)]],
+    3: [[(18, 15), (45, 5), (75, 15), (70, 38), (45, 48), (75, 58), (80, 80), (50, 95), (18, 85)]],
+    4: [[(30, 5), (18, 52), (88, 50)], [(68, 20), (64, 96)]],
+    5: [[(28, 8), (25, 45), (55, 40), (80, 62), (70, 85), (42, 95), (15, 85)], [(28, 8), (85, 6)]],
+    6: [[(62, 5), (35, 30), (20, 65), (35, 92), (65, 92), (75, 70), (55, 55), (28, 68)]],
+    7: [[(15, 10), (82, 10), (45, 95)]],
+    8: [[(78, 15), (50, 5), (22, 22), (45, 46), (72, 70), (52, 95), (25, 76), (48, 50), (72, 28), (78, 15)]],
+    9: [[(75, 20), (48, 6), (25, 28), (42, 50), (68, 38), (77, 18), (72, 60), (65, 95)]],
+}
+
+
+def draw_dataset(train, test):
+    """A small data set of the program's digits."""
+    return make_dataset("synthetic", *draw_digits(train, seed=1), *draw_digits(test, seed=2))
 
 
 def likeness(image, other):

@@ -8,10 +8,14 @@ from digit_core.charts import (
     chart_calibration,
     chart_confusion,
     chart_days,
+    chart_growth,
     chart_probabilities,
     chart_runs,
     chart_shares,
     chart_training,
+    leave_data_out,
+    tabulate_growth,
+    tabulate_probabilities,
     tabulate_training,
 )
 from digit_core.types import Prediction, TrainEvent
@@ -36,10 +40,19 @@ def rows(chart):
 
 
 def test_every_probability_of_every_model_is_a_bar():
-    drawn = rows(chart_probabilities([prediction("cnn"), prediction("ann")]))
+    drawn = rows(chart_probabilities(tabulate_probabilities([prediction("cnn"), prediction("ann")])))
     assert len(drawn) == 20
     assert {row["model"] for row in drawn} == {"CNN", "ANN"}
     assert [row["probability"] for row in drawn if row["digit"] == 3] == pytest.approx([0.55, 0.55])
+
+
+def test_a_chart_without_its_data_is_the_same_for_other_data():
+    tables = [
+        tabulate_probabilities([dataclasses.replace(prediction("cnn"), probabilities=row)]) for row in np.eye(10)[:2]
+    ]
+    one, other = (leave_data_out(chart_probabilities(table)) for table in tables)
+    assert one == other
+    assert "encoding" in one
 
 
 def test_training_is_tabulated_per_batch_smoothed_and_per_epoch():
@@ -92,3 +105,24 @@ def test_a_confusion_matrix_is_coloured_by_the_share_of_the_true_digit():
     matrix[4, 9] = 2
     cell = next(row for row in rows(chart_confusion(matrix)) if (row["true"], row["predicted"]) == (4, 9))
     assert (cell["count"], cell["share"]) == (2, 0.2)
+
+
+def test_a_growing_drawing_has_a_line_for_each_digit_that_mattered():
+    grown = [dataclasses.replace(prediction("cnn"), probabilities=np.eye(10)[digit]) for digit in (1, 1, 7, 7)]
+    table = tabulate_growth({"cnn": grown}, now=2)
+    assert sorted(table["digit"].unique()) == ["1", "7"]
+    assert table[table["now"]]["drawn"].unique().tolist() == [0.75]
+    assert table[table["digit"] == "7"]["probability"].tolist() == [0, 0, 1, 1]
+    unsure = [dataclasses.replace(prediction("cnn"), probabilities=np.full(10, 0.1, np.float32))]
+    assert len(tabulate_growth({"cnn": unsure}, now=0)["digit"].dropna()) == 10
+    layers = chart_growth(table).to_dict()["layer"]
+    assert [layer["mark"]["type"] for layer in layers] == ["line", "rule"]
+
+
+def test_a_cell_of_a_confusion_matrix_can_be_chosen_and_is_framed():
+    drawn = chart_confusion(np.eye(10, dtype=np.int64), (4, 9)).to_dict()
+    assert [choice["select"]["fields"] for choice in drawn["params"] if choice["name"] == "cell"] == [
+        ["true", "predicted"]
+    ]
+    assert "datum.true == 4 && datum.predicted == 9" in str(drawn)
+    assert "params" not in chart_confusion(np.eye(10, dtype=np.int64)).to_dict()

@@ -1,6 +1,9 @@
 import csv
 import dataclasses
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,12 +12,21 @@ from click.testing import CliRunner
 
 from digit_core import cli
 from digit_core.cli import main
+from digit_core.cli_data import FETCHED
 from digit_core.presets import CONFIGS, RECIPES
+from digit_core.settings import ROOT
 from digit_core.strokes import sketch
+
+NEEDS_FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 
 
 def run(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def run_in_shell(words):
+    command = f"{sys.executable} -m digit_core {words}"
+    return subprocess.run(command, shell=True, cwd=ROOT, check=False, capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -82,6 +94,19 @@ def test_what_cannot_be_read_counts_as_wrong_and_fails_nothing_else(drawings, tm
     assert list(rows[0]) == ["index", "label", "digit", "confidence", "digit_score", "is_digit"]
     assert [row["digit"] for row in rows] == ["0", "7", "", "", "3"]
     assert [row["label"] for row in rows] == ["0", "7", "5", "5", ""]
+    assert [row["is_digit"] for row in rows] == ["True", "True", "", "", "True"]
+    assert all(0.5 <= float(row["digit_score"]) <= 1 for row in rows if row["digit"])
+
+
+def test_what_is_no_digit_is_told(tmp_path):
+    hash_sign = [[[30, 0], [20, 100]], [[70, 0], [60, 100]], [[0, 35], [100, 35]], [[0, 65], [100, 65]]]
+    path, table, picture = (tmp_path / name for name in ("signs.jsonl", "out.csv", "sign.png"))
+    path.write_text("\n".join(json.dumps({"label": label, "strokes": hash_sign}) for label in (None, 1)))
+    assert run("evaluate", "--data", path, "--predictions", table).exit_code == 0
+    for row in csv.DictReader(table.read_text().splitlines()):
+        assert row["is_digit"] == "False" and float(row["digit_score"]) < 0.5 and row["digit"]
+    cv2.imwrite(str(picture), 255 - sketch([np.array(stroke) + 50.0 for stroke in hash_sign], 12, 200))
+    assert "does not look like a digit" in run("predict", picture).output
 
 
 def test_mnist_is_evaluated_as_it_is(mnist):
@@ -107,6 +132,24 @@ def test_a_device_is_written_to_and_stays_one(drawings, tmp_path):
     link.symlink_to("/dev/null")
     assert run("evaluate", "--data", drawings, "--predictions", link).exit_code == 0
     assert link.is_symlink() and not link.is_file()
+
+
+@NEEDS_FULL
+@pytest.mark.parametrize("command", ["models list", "models list --json", "feedback stats", "--help"])
+def test_output_that_cannot_be_written_is_told(command):
+    done = run_in_shell(f"{command} > /dev/full")
+    assert done.returncode == 1
+    assert done.stderr == "Error: The output could not be written: No space left on device. Send it elsewhere.\n"
+
+
+@NEEDS_FULL
+def test_a_device_that_is_full_is_told(drawings):
+    result = run("evaluate", "--data", drawings, "--predictions", "/dev/full")
+    assert (result.exit_code, "could not be written" in result.stderr) == (1, True)
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    assert run_in_shell("models list --json | true").stderr == ""
 
 
 def test_drawings_without_labels_cannot_be_measured(tmp_path, handwriting):
@@ -185,19 +228,13 @@ def test_a_data_set_is_fetched(monkeypatch, tmp_path):
         on_progress(0.5)
         return tmp_path / "mnist.npz"
 
-    other = "It is not used while DIGIT_LAB_MNIST names another file"
+    other = "mine.npz is. Take that file"
     for file, warning in (("mnist.npz", ""), ("mine.npz", other)):
-        monkeypatch.setitem(cli.FETCHED, "mnist", (lambda settings, file=file: tmp_path / file, download))
+        monkeypatch.setitem(FETCHED, "mnist", (lambda settings, file=file: tmp_path / file, download))
         result = run("data", "fetch", "mnist")
         assert (result.exit_code, result.stdout.strip()) == (0, str(tmp_path / "mnist.npz"))
         assert warning in result.stderr
     assert run("data", "fetch", "cifar").exit_code == 2
-
-
-def test_the_models_are_listed():
-    listed = json.loads(run("models", "list", "--json").output)["models"]
-    assert [model["model_id"] for model in listed] == ["cnn", "ann"]
-    assert "cnn" in run("models", "list").output
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["predict"], ["evaluate"], ["models"], ["models", "list"]])

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from digit_core import datasets, downloads
-from digit_core.datasets import check_validation, count_images, find_mnist, load_dataset, load_mnist, load_synthetic
+from digit_core.datasets import (
+    check_validation,
+    count_images,
+    find_mnist,
+    load_dataset,
+    load_mnist,
+    load_synthetic,
+    part_validation,
+)
 from digit_core.errors import DataUnavailable, InvalidConfig
 from digit_core.feedback import FeedbackStore
 from digit_core.settings import read_settings
@@ -96,19 +104,37 @@ def test_a_download_that_fails_names_the_file_and_its_place(settings, tmp_path, 
         load_mnist(settings)
 
 
-def test_synthetic_digits_need_no_file_and_stay_the_same():
-    assert load_synthetic(50, 20).sha256 == load_synthetic(50, 20).sha256
-
-
-def test_synthetic_digits_train_and_test_on_different_drawings():
-    dataset = load_synthetic(50, 50)
-    assert not any((image == dataset.x_train).all(axis=(1, 2)).any() for image in dataset.x_test)
-
-
 @pytest.fixture
 def few(monkeypatch):
     """A handful of synthetic digits in place of thousands."""
-    monkeypatch.setattr(datasets, "load_synthetic", lambda **rest: load_synthetic(20, 10, **rest))
+    monkeypatch.setattr(datasets, "SYNTHETIC_TRAIN", 20)
+    monkeypatch.setattr(datasets, "SYNTHETIC_TEST", 10)
+
+
+def test_what_validates_is_parted_by_what_it_is_of(monkeypatch):
+    monkeypatch.setattr(datasets, "CHOOSING_DRAWINGS", 3)
+    images = np.arange(5)
+    assert [part.tolist() for part in part_validation("mnist+drawings", images)] == [[0, 1], [2, 3, 4]]
+    assert [part.tolist() for part in part_validation("mnist+drawings", images[:2])] == [[0, 1]]
+    assert [part.tolist() for part in part_validation("mnist+feedback", images)] == [[0, 1, 2, 3, 4]]
+    with pytest.raises(DataUnavailable):
+        part_validation("letters", images)
+
+
+def test_synthetic_digits_are_drawn_once_and_are_the_same_everywhere(settings, few, tmp_path):
+    told = []
+    first = load_synthetic(settings, told.append)
+    assert told == [0]
+    assert load_synthetic(settings, told.append).sha256 == first.sha256
+    assert told == [0]
+    elsewhere = load_synthetic(dataclasses.replace(settings, data=tmp_path / "elsewhere"), told.append)
+    assert (elsewhere.sha256, told) == (first.sha256, [0, 0])
+    assert (first.y_train.dtype, sorted(first.y_train)) == (np.int64, sorted([*range(10)] * 2))
+
+
+def test_synthetic_digits_train_and_test_on_different_drawings(settings, few):
+    dataset = load_synthetic(settings)
+    assert not any((image == dataset.x_train).all(axis=(1, 2)).any() for image in dataset.x_test)
 
 
 def strokes_file(folder, *lines):
@@ -184,7 +210,7 @@ def test_damaged_strokes_of_ours_are_fetched_again(written):
         load_dataset("mnist+pen-digits", ours)
 
 
-@pytest.mark.parametrize(("name", "most"), [("mnist+drawings", 44.4), ("synthetic+drawings", 29.8)])
+@pytest.mark.parametrize(("name", "most"), [("mnist+drawings", 43.2), ("synthetic+drawings", 28.8)])
 def test_a_validation_share_that_takes_in_what_is_no_digit_is_told_at_once(name, most):
     check_validation(name, most / 100)
     check_validation("mnist", 0.5)
@@ -203,7 +229,7 @@ def test_pen_strokes_that_are_not_there_are_told(settings, tmp_path, few):
 
 
 def test_what_people_named_is_learned_from_more_than_once(settings, few, monkeypatch):
-    monkeypatch.setattr(datasets, "FEEDBACK_SHARE", 10 / 30_000)
+    monkeypatch.setattr(datasets, "FEEDBACK_SHARE", 0.5)
     store = FeedbackStore(settings.database_url)
     image = np.full((28, 28), 9, np.uint8)
     for digit in (4, None):

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from images import encode
 
 from digit_core.drawings import read_drawings
 from digit_core.errors import DataUnavailable, DigitError
@@ -79,6 +80,18 @@ def test_a_folder_of_pictures_gives_its_names_as_labels(tmp_path, handwriting):
     assert (first, second) == (3, 3)
     assert preprocess(good).max() > 200
     assert isinstance(bad, DigitError)
+
+
+def test_a_link_that_leads_out_of_a_folder_is_not_followed(tmp_path, drawn):
+    (tmp_path / "private.png").write_bytes(encode(drawn))
+    folder = tmp_path / "drawings" / "7"
+    folder.mkdir(parents=True)
+    (folder / "own.png").write_bytes(encode(drawn))
+    (folder / "inner.png").symlink_to("own.png")
+    (folder / "leading out.png").symlink_to(tmp_path / "private.png")
+    (_, inner), (_, refused), (_, own) = read_drawings(tmp_path / "drawings")
+    assert isinstance(refused, DigitError) and "leads out" in str(refused)
+    assert inner.image.shape == own.image.shape == drawn.shape
 
 
 def test_an_empty_folder_says_what_to_put_into_it(tmp_path):

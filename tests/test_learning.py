@@ -8,10 +8,10 @@ from click.testing import CliRunner
 from entries import NOON, image_of, keep, say
 from hypothesis import given
 from hypothesis import strategies as st
+from images import draw_dataset
 
 from digit_core import learning, runs
 from digit_core.cli import main
-from digit_core.datasets import load_synthetic
 from digit_core.errors import DataUnavailable, InvalidConfig, ModelUnavailable
 from digit_core.learning import (
     compare,
@@ -38,7 +38,8 @@ def plan(monkeypatch):
     """The settings of a fine-tuning of the CNN on few synthetic digits."""
     monkeypatch.delenv("DIGIT_LAB_MNIST", raising=False)
     monkeypatch.delenv("DIGIT_LAB_PEN_DIGITS", raising=False)
-    monkeypatch.setattr(learning, "load_synthetic", lambda *counts: load_synthetic(200, 50))
+    monkeypatch.setattr(learning, "load_synthetic", lambda settings: draw_dataset(200, 50))
+    monkeypatch.setattr(learning, "SYNTHETIC", 200)
     monkeypatch.setattr(learning, "STRESS", 50)
     settings = read_settings()
     return plan_fine_tuning(load_info("cnn", settings), settings), settings
@@ -214,6 +215,8 @@ def test_a_base_that_is_missing_is_told_before_the_run_is_made(plan):
         runs.create_run(replace(config, base_model_id="gone"), settings)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("bank")
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras 3.15 under NumPy 2.4
 def test_a_model_learns_by_command_is_compared_with_its_base_and_chosen(plan, handwriting, monkeypatch):
     _, settings = plan

@@ -1,6 +1,6 @@
 import dataclasses
+import hashlib
 import json
-import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from digit_core import model_store
-from digit_core.architectures import build_network
+from digit_core.architectures import build_network, import_keras
 from digit_core.classifier import Classifier, Network, load_classifier
 from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed
 from digit_core.model_store import (
     STARTER_IDS,
     STARTERS,
     config_from_json,
+    list_damaged,
     list_models,
     load_evaluation,
     load_info,
@@ -37,13 +38,6 @@ def settings():
     return read_settings()
 
 
-@pytest.fixture
-def copied(settings):
-    """A model of one's own: the starter ANN under another id."""
-    shutil.copytree(STARTERS / "ann", settings.models / "mine")
-    return settings.models / "mine"
-
-
 def test_threads_that_write_the_same_file_do_not_meet(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda number: write_file(tmp_path / "file", bytes([number]) * 1000), range(200)))
@@ -51,8 +45,8 @@ def test_threads_that_write_the_same_file_do_not_meet(tmp_path):
     assert len(set((tmp_path / "file").read_bytes())) == 1
 
 
-def test_the_starters_come_first_and_one_s_own_after_them(settings, copied):
-    assert [info.model_id for info in list_models(settings)] == [*STARTER_IDS, copied.name]
+def test_the_starters_come_first_and_one_s_own_after_them(settings, mine):
+    assert [info.model_id for info in list_models(settings)] == [*STARTER_IDS, mine.name]
 
 
 def test_the_starters_are_small_enough_to_be_committed():
@@ -77,23 +71,23 @@ def test_a_model_s_evaluation_agrees_with_its_metadata(model_id, settings):
     assert evaluation.confusion_matrix.diagonal().sum() / evaluation.support.sum() == pytest.approx(info.test_accuracy)
 
 
-def test_a_folder_without_metadata_is_no_model(settings, copied):
-    (copied / "metadata.json").unlink()
-    assert copied.name not in [info.model_id for info in list_models(settings)]
+def test_a_folder_without_metadata_is_no_model(settings, mine):
+    (mine / "metadata.json").unlink()
+    assert mine.name not in [info.model_id for info in list_models(settings)]
     with pytest.raises(ModelUnavailable, match="no model 'mine'"):
         load_info("mine", settings)
 
 
-def test_a_file_that_was_changed_is_refused(settings, copied):
-    content = bytearray((copied / "model.tflite").read_bytes())
+def test_a_file_that_was_changed_is_refused(settings, mine):
+    content = bytearray((mine / "model.tflite").read_bytes())
     content[1000] ^= 1
-    (copied / "model.tflite").write_bytes(content)
+    (mine / "model.tflite").write_bytes(content)
     with pytest.raises(ModelUnavailable, match=r"model\.tflite of model mine was changed"):
         load_classifier("mine", settings)
 
 
-def test_a_file_that_is_gone_is_named(settings, copied):
-    (copied / "model.keras").unlink()
+def test_a_file_that_is_gone_is_named(settings, mine):
+    (mine / "model.keras").unlink()
     with pytest.raises(ModelUnavailable, match=r"no readable model\.keras"):
         read_model_file(load_info("mine", settings), "model.keras", settings)
 
@@ -107,19 +101,21 @@ def test_a_file_that_is_gone_is_named(settings, copied):
         {"test_loss": float("nan")},
         {"parameters": None},
         {"size_bytes": "many"},
+        *({"calibration": {"temperature": t, "threshold": 0.1}} for t in (0, -1, 1e-320, float("inf"), float("nan"))),
+        {"calibration": {"temperature": 1, "threshold": 2}},
     ],
 )
-def test_metadata_with_a_value_of_the_wrong_kind_is_a_damaged_model(settings, copied, change):
-    values = json.loads((copied / "metadata.json").read_text()) | change
-    (copied / "metadata.json").write_text(json.dumps(values))
+def test_metadata_with_a_value_of_the_wrong_kind_is_a_damaged_model(settings, mine, change):
+    values = json.loads((mine / "metadata.json").read_text()) | change
+    (mine / "metadata.json").write_text(json.dumps(values))
     with pytest.raises(ModelUnavailable, match="metadata of model 'mine'"):
         load_info("mine", settings)
-    assert copied.name not in [info.model_id for info in list_models(settings)]
+    assert mine.name not in [info.model_id for info in list_models(settings)]
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"sha256": {}, "config": []}', '{"config": {"epochs": 1}}', "\0"])
-def test_metadata_that_cannot_be_read_is_a_damaged_model(settings, copied, content):
-    (copied / "metadata.json").write_text(content)
+def test_metadata_that_cannot_be_read_is_a_damaged_model(settings, mine, content):
+    (mine / "metadata.json").write_text(content)
     with pytest.raises(ModelUnavailable, match="metadata of model 'mine'"):
         load_info("mine", settings)
     assert len(list_models(settings)) == len(STARTER_IDS)
@@ -181,7 +177,7 @@ def test_a_prediction_is_whole(settings, handwriting):
     prediction = load_classifier("cnn", settings).predict(image)
     assert prediction.probabilities.shape == (10,)
     assert prediction.probabilities.sum() == pytest.approx(1, abs=1e-6)
-    assert prediction.confidence == prediction.probabilities.max() == prediction.digit_score
+    assert prediction.confidence == prediction.probabilities.max()
     assert (prediction.answer_set[0], prediction.is_digit, prediction.model_id) == (5, True, "cnn")
     np.testing.assert_array_equal((prediction.image * 255).round(), image)
 
@@ -223,18 +219,57 @@ def test_bytes_that_are_no_network_are_refused():
         Network(b"not a flatbuffer")
 
 
+class FakeJudge:
+    """Scores by the largest probability."""
+
+    def __call__(self, told):
+        from keras import ops
+
+        return ops.max(told[1], axis=1, keepdims=True)
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras 3.15 under NumPy 2.4
 def test_a_network_is_served_with_its_features_and_answers_as_it_did(tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
     network = build_network(TrainConfig("ann", hidden_units=(32, 16)))
-    save_network(network, tmp_path)
+    save_network(network, tmp_path, FakeJudge())
     content = (tmp_path / "model.tflite").read_bytes()
     names = Interpreter(model_content=content).get_signature_list()["serving_default"]["outputs"]
-    assert sorted(names) == ["features", "probabilities"]
+    assert sorted(names) == ["digit_score", "features", "probabilities"]
     images = np.random.default_rng(0).integers(0, 256, (5, 28, 28)).astype(np.uint8)
     expected = network(images[..., None] / np.float32(255)).numpy()
-    np.testing.assert_allclose(Network(content).probabilities(images), expected, atol=2e-3)  # float16
+    served = Network(content)
+    probabilities, scores = served.judge(images)
+    np.testing.assert_allclose(probabilities, expected, atol=2e-2)  # int8
+    np.testing.assert_array_equal(served.probabilities(images), probabilities)
+    np.testing.assert_allclose(scores, probabilities.max(axis=1), atol=1e-6)
+    assert served.features(images).shape == (5, 16)
+    assert [len(some) for some in (served.probabilities(images[:0]), served.features(images[:0]))] == [0, 0]
+
+
+def test_a_network_without_features_or_score_says_so_or_passes_for_a_digit(tmp_path):
+    keras = import_keras()
+    network = build_network(TrainConfig("ann", hidden_units=(16,)))
+    keras.Model(network.input, network.output).export(tmp_path / "model.tflite", format="litert", verbose=False)
+    served = Network((tmp_path / "model.tflite").read_bytes())
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28)).astype(np.uint8)
+    probabilities, scores = served.judge(images)
+    assert probabilities.shape == (5, 10) and (scores >= 0.5).all()
+    with pytest.raises(ModelUnavailable, match="Train it again"):
+        served.features(images)
+
+
+def test_many_images_are_answered_as_one_by_one(settings, handwriting):
+    classifier = load_classifier("cnn", settings)
+    images = np.stack([render(strokes) for strokes in handwriting.values()])
+    together = classifier.predict_all(images)
+    assert [prediction.digit for prediction in together] == list(handwriting)
+    for image, prediction in zip(images, together, strict=True):
+        alone = classifier.predict(image)
+        assert (alone.digit, alone.answer_set) == (prediction.digit, prediction.answer_set)
+        assert alone.confidence == pytest.approx(prediction.confidence, abs=1e-5)
+    assert classifier.predict_all(images[:0]) == []
 
 
 def test_calibration_comes_from_the_metadata(settings, handwriting):
@@ -274,3 +309,46 @@ def test_the_way_back_leads_to_the_model_that_read_before_as_long_as_it_is_there
     assert model_store.find_previous(settings) == "ann"
     (tmp_path / model_store.DEFAULT).write_text('{"model_id": "ann", "before": "gone"}')
     assert model_store.find_previous(settings) == "cnn"
+
+
+def test_models_whose_metadata_cannot_be_read_are_told_and_runs_without_any_are_not(settings, mine):
+    assert list_damaged(settings) == {}
+    (mine / "metadata.json").write_text("{")
+    (settings.models / "run").mkdir()
+    assert list_damaged(settings) == {"mine": "The metadata of model 'mine' cannot be read. Restore it or train again."}
+
+
+@pytest.mark.parametrize("content", ["[1]", '{"accuracy": 1}', "{", "[" * 100_000])
+def test_an_evaluation_that_is_none_is_told_in_a_sentence(settings, mine, content):
+    (mine / "evaluation.json").write_text(content)
+    values = json.loads((mine / "metadata.json").read_bytes())
+    values["sha256"]["evaluation.json"] = hashlib.sha256(content.encode()).hexdigest()
+    (mine / "metadata.json").write_text(json.dumps(values))
+    with pytest.raises(ModelUnavailable, match="The evaluation of model mine cannot be read"):
+        load_evaluation(load_info("mine", settings), settings)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"ece": None}, {"ece": "abc"}, {"accuracy": 2}, {"support": "many"}, {"recall": [1.0]}, {"mistakes": 4}, {"x": 1}],
+)
+def test_an_evaluation_of_the_wrong_kinds_is_a_damaged_one(settings, mine, change):
+    content = to_json(json.loads((mine / "evaluation.json").read_bytes()) | change)
+    (mine / "evaluation.json").write_bytes(content)
+    metadata = json.loads((mine / "metadata.json").read_bytes())
+    metadata["sha256"]["evaluation.json"] = hashlib.sha256(content).hexdigest()
+    (mine / "metadata.json").write_bytes(to_json(metadata))
+    with pytest.raises(ModelUnavailable, match="evaluation of model mine cannot be read"):
+        load_evaluation(load_info("mine", settings), settings)
+
+
+def test_a_damaged_starter_is_told(settings, monkeypatch, tmp_path):
+    monkeypatch.setattr("digit_core.model_store.STARTERS", tmp_path)
+    (tmp_path / "ann").mkdir()
+    (tmp_path / "ann" / "metadata.json").write_text("{")
+    assert list(list_damaged(settings)) == ["ann"]
+
+
+def test_a_folder_whose_name_is_no_id_is_no_model(settings, mine):
+    mine.rename(mine.with_name("my *bold* one"))
+    assert [info.model_id for info in list_models(settings)] == ["cnn", "ann"]

@@ -8,6 +8,7 @@ from digit_core.settings import ROOT
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("bank")
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
 def test_a_notebook_runs(path, monkeypatch):
     monkeypatch.delenv("DIGIT_LAB_MNIST", raising=False)

@@ -311,11 +311,6 @@ def test_in_a_study_what_was_judged_is_kept_once(study, app, handwriting):
     assert unjudged() == [] and stats().total == 1
 
 
-def test_a_study_setting_that_is_none_is_told(monkeypatch):
-    monkeypatch.setenv("DIGIT_LAB_KEEP_UNJUDGED", "perhaps")
-    assert "DIGIT_LAB_KEEP_UNJUDGED is 'perhaps'. Set it to 1" in said(open_app())
-
-
 def test_in_a_study_what_was_kept_unjudged_can_still_be_judged(study, app, handwriting):
     press(press(draw(app, handwriting[7]), "Clear"), "Undo")
     assert len(unjudged()) == 1

@@ -10,11 +10,12 @@ from apptest import press, said
 from entries import NOON, image_of, keep, say
 
 from digit_core import runs
+from digit_core.datasets import SYNTHETIC_FILE
 from digit_core.learning import plan_fine_tuning
 from digit_core.model_store import load_default, load_info, model_folder, save_default, to_json
-from digit_core.presets import estimate_seconds
+from digit_core.presets import estimate_seconds, estimate_start
 from digit_core.settings import STARTERS, read_settings
-from digit_core.types import Comparison, Pictures
+from digit_core.types import Comparison, Pictures, TrainConfig
 
 
 @pytest.fixture
@@ -52,6 +53,15 @@ def taught(keep_run):
 
 def test_without_feedback_nothing_can_be_learned(learn):
     assert "There is nothing to learn yet" in said(learn) and learn.button(key="learn").disabled
+
+
+def test_an_imported_network_is_offered_neither_as_a_base_nor_as_a_teacher(app, taught):
+    metadata = taught() / "metadata.json"
+    metadata.write_text(json.dumps(json.loads(metadata.read_text()) | {"imported": True}))
+    learn = app.switch_page("learn.py").run()
+    assert learn.selectbox(key="base_model").options == ["cnn", "ann"]
+    train = app.switch_page("train.py").run()
+    assert "taught" not in train.selectbox(key="teacher_id").options
 
 
 def test_what_would_be_learned_is_told_and_started(learn, monkeypatch):
@@ -186,3 +196,12 @@ def test_a_default_model_that_was_taken_away_is_in_nobodys_way(learn, taught):
 def test_the_pace_of_trainings_is_not_taken_from_how_many_images_a_lesson_would_have_in_all(taught):
     config = runs.load_run(taught().name, read_settings()).config
     assert estimate_seconds(config) < estimate_seconds(replace(config, base_model_id=None))
+
+
+def test_digits_that_are_kept_are_not_counted_among_what_has_to_be_drawn_before_a_training():
+    settings = read_settings()
+    config = TrainConfig(dataset="mnist+synthetic")
+    before = estimate_start(config, settings)
+    settings.data.mkdir()
+    (settings.data / SYNTHETIC_FILE).touch()
+    assert estimate_start(config, settings) < before

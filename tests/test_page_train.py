@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from digit_core import datasets, downloads, runs
 from digit_core.model_store import load_default, to_json
 from digit_core.presets import CONFIGS, PRESETS
-from digit_core.settings import STARTERS, read_settings
+from digit_core.settings import read_settings
 from digit_core.types import TrainConfig
 
 
@@ -151,11 +151,6 @@ def test_a_wrong_setting_gets_a_sentence_and_nothing_starts(train, key, text, se
 def test_parameters_and_time_are_told_before_the_start(train):
     assert "215,194 parameters" in said(train)
     assert "s of training" in said(train)
-
-
-def test_a_number_of_runs_that_is_none_is_told(monkeypatch):
-    monkeypatch.setenv("DIGIT_LAB_PARALLEL_RUNS", "lots")
-    assert "DIGIT_LAB_PARALLEL_RUNS is 'lots'" in said(open_app())
 
 
 def test_without_mnist_on_this_machine_synthetic_digits_are_proposed(monkeypatch, private):
@@ -383,17 +378,6 @@ def test_a_teacher_is_chosen(app, monkeypatch):
     app.selectbox(key="teacher_id").set_value("cnn").run()
     press(app, "Train")
     assert started[0].teacher_id == "cnn"
-
-
-@pytest.fixture
-def trained(keep_run):
-    """A run that made a model: the starter ANN under another name."""
-    folder = keep_run(
-        "mine", "queued", "started", "batch", "epoch", "finished", message="99.32 % of 10,000 test images"
-    )
-    for name in ("metadata.json", "evaluation.json", "model.keras", "model.tflite"):
-        shutil.copy(STARTERS / "ann" / name, folder)
-    return "mine"
 
 
 def test_a_finished_model_is_drawn_with(app, trained, handwriting):

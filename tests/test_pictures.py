@@ -181,3 +181,10 @@ def test_a_picture_that_ends_too_early_is_refused(drawn):
         content = encode(drawn, file_format)
         with pytest.raises(UnreadableInput):
             read_picture(content[: len(content) // 2])
+
+
+def test_a_run_length_compressed_bmp_is_refused():
+    bitmap = bytearray(encode(np.zeros((64, 64), np.uint8), "BMP"))
+    bitmap[30] = 1  # its field "compression"
+    with pytest.raises(UnreadableInput, match="Save it as a PNG"):
+        read_picture(bytes(bitmap))

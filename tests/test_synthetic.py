@@ -3,6 +3,7 @@ import pytest
 
 from digit_core.datasets import load_synthetic
 from digit_core.presets import CONFIGS
+from digit_core.settings import read_settings
 from digit_core.strokes import BOX, CENTRE
 from digit_core.synthetic import draw_digit, draw_digits
 from digit_core.training import to_input, train
@@ -94,6 +95,6 @@ def test_fewer_than_no_digits_cannot_be_drawn():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras 3.15 under NumPy 2.4
 def test_a_network_that_saw_nothing_else_reads_handwriting(mnist):
-    network = train(CONFIGS["cnn", "quick-look"], load_synthetic(), lambda event: None, lambda: False)
+    network = train(CONFIGS["cnn", "quick-look"], load_synthetic(read_settings()), lambda event: None, lambda: False)
     answers = network.predict(to_input(mnist.x_test), batch_size=500, verbose=0).argmax(axis=1)
     assert np.mean(answers == mnist.y_test) > 0.93

@@ -5,10 +5,10 @@ import itertools
 
 import numpy as np
 import pytest
+from images import draw_dataset
 
 from digit_core import training
 from digit_core.architectures import accuracy, build_network, import_keras, measure_network
-from digit_core.datasets import load_synthetic
 from digit_core.errors import DataUnavailable, InvalidConfig, ModelUnavailable
 from digit_core.model_store import load_checkpoint, save_checkpoint
 from digit_core.training import SAMPLE, check_config, learning_rate, split_validation, to_targets, train
@@ -34,7 +34,7 @@ KERAS_EXAMPLE = TrainConfig(
 
 @pytest.fixture(scope="module")
 def dataset():
-    return load_synthetic(600, 100)
+    return draw_dataset(600, 100)
 
 
 def never():

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
+from images import draw_dataset
 
 from digit_core import runs, worker
 from digit_core.classifier import Network
-from digit_core.datasets import load_synthetic
+from digit_core.datasets import SYNTHETIC_FILE
 from digit_core.diary import append_event, read_events
 from digit_core.errors import DataUnavailable, ModelUnavailable, StorageFailed, TrainingUnavailable
 from digit_core.learning import plan_fine_tuning
@@ -29,6 +30,7 @@ from digit_core.synthetic import draw_digits
 from digit_core.types import TrainConfig, TrainEvent
 from digit_core.worker import execute_run
 
+pytestmark = pytest.mark.usefixtures("bank")
 CONFIG = TrainConfig("ann", dataset="synthetic", hidden_units=(32,), epochs=1)
 LONG = dataclasses.replace(CONFIG, epochs=500)
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
@@ -121,7 +123,7 @@ def test_a_teacher_answers_as_the_stored_model_does(settings):
 
 
 def test_a_run_does_not_go_on_under_another_teacher(settings, monkeypatch):
-    monkeypatch.setattr(worker, "load_dataset", lambda *rest: load_synthetic(100, 10))
+    monkeypatch.setattr(worker, "load_dataset", lambda *rest: draw_dataset(100, 10))
     monkeypatch.setattr(worker, "train", lambda config, dataset, *rest: digests.append(dataset.sha256))
     digests = []
     for teacher in (None, "cnn", "ann"):
@@ -267,7 +269,7 @@ def test_a_disk_that_takes_no_picture_is_told_and_kept(settings, monkeypatch):
     def full(folder, name, pictures):
         raise StorageFailed("The disk is full.")
 
-    monkeypatch.setattr(worker, "load_dataset", lambda *rest: load_synthetic(100, 10))
+    monkeypatch.setattr(worker, "load_dataset", lambda *rest: draw_dataset(100, 10))
     monkeypatch.setattr(runs, "save_pictures", full)
     with pytest.raises(StorageFailed):
         execute_run(run_id, settings, lambda event: None)
@@ -348,6 +350,8 @@ def test_what_has_failed_at_its_very_end_is_no_model(settings, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("when", ["Drawing digits", "Starting TensorFlow", "batch", "Measuring"])
 def test_a_stop_is_obeyed_whatever_goes_on(settings, when):
+    if when == "Drawing digits":
+        (settings.data / SYNTHETIC_FILE).unlink()
     run_id = runs.start_run(CONFIG if when == "Measuring" else LONG, settings)
     wait_until(
         lambda: any(
@@ -367,14 +371,14 @@ def test_a_stop_is_obeyed_whatever_goes_on(settings, when):
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["ann", "cnn"])
 def test_a_killed_run_goes_on_to_the_weights_of_an_unbroken_one(settings, architecture):
-    config = dataclasses.replace(CONFIG, architecture=architecture, filters=(4, 8), epochs=4, dropout=0.3)
+    config = dataclasses.replace(CONFIG, architecture=architecture, filters=(4, 8), epochs=3, dropout=0.3)
     folders = {}
     for run_id in ("unbroken", "killed"):
         runs.create_run(config, settings, run_id)
         folders[run_id] = settings.models / run_id
     assert work("unbroken", "--queued", **ONE_THREAD).wait(300) == 0
     process = work("killed", "--queued", **ONE_THREAD)
-    wait_until(lambda: [(e.epoch, e.batch > 20) for e in read_events(settings.models / "killed")][-1] == (3, True))
+    wait_until(lambda: [(e.epoch, e.batch > 20) for e in read_events(settings.models / "killed")][-1] == (2, True))
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert status(settings, "killed") == "lost"
@@ -385,7 +389,7 @@ def test_a_killed_run_goes_on_to_the_weights_of_an_unbroken_one(settings, archit
     for name, values in expected.items():
         np.testing.assert_allclose(resumed[name], values, atol=1e-6, err_msg=name)
     epochs = [event.epoch for event in read_events(settings.models / "killed") if event.kind == "epoch"]
-    assert epochs == [1, 2, 3, 4]
+    assert epochs == [1, 2, 3]
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 
 from digit_core.architectures import import_keras
+from digit_core.arrays import load_arrays
 from digit_core.classifier import load_classifier
 from digit_core.datasets import CHOOSING_WRITERS, load_mnist
 from digit_core.errors import DigitError
@@ -35,12 +36,13 @@ from digit_core.photographs import photograph
 from digit_core.pictures import picture_from_array, read_picture
 from digit_core.preprocessing import preprocess
 from digit_core.presets import CHOOSING_IMAGES
-from digit_core.scribbles import scribble
+from digit_core.scribbles import KINDS, scribble
 from digit_core.settings import Settings, read_settings
 from digit_core.strokes import place, read_strokes, sketch
 from digit_core.training import to_input
 from digit_core.types import Dataset, Drawing
 from tests.benchmarks.training import plain_convnet
+from tests.benchmarks.trust import Labelled, print_trust
 
 MEASURING = range(25, 31)  # writers
 SIDE = 280  # canvas pixels
@@ -51,6 +53,7 @@ TILT = 15  # degrees
 SURE = 0.9  # confidence from which a wrong answer misleads
 PLAIN_EPOCHS = 12
 SCRIBBLES = 1_000
+KMNIST_BYTES = 50_000_000
 SEED = 3_000  # of photographs and scribbles
 BIG = "strokes, big and centred"
 
@@ -213,9 +216,23 @@ def measure(settings: Settings, readers: list[Reader], images: np.ndarray, label
         print(f"- {reader.name}, {group}: {lost.mean():.2f} ± {1.96 * lost.std() / len(lost) ** 0.5:.2f} ({worst})")
 
 
-def _no_digit(seed: int) -> tuple[Drawing, np.ndarray]:
-    strokes = lay(scribble(np.random.default_rng([SEED, seed])), 20, 0.75, corner=False)
+def _no_digit(seed: int, kind: str | None = None) -> tuple[Drawing, np.ndarray]:
+    strokes = lay(scribble(np.random.default_rng([SEED, seed]), kind), 20, 0.75, corner=False)
     return Drawing(strokes), sketch(strokes, 20, SIDE)
+
+
+def measure_trust(
+    models: Sequence[str], settings: Settings, kmnist: Path | None, mnist: Labelled, writers: range
+) -> None:
+    """Print how far the models' word is to be trusted, on MNIST, strokes big and centred, and what is no digit."""
+    strokes, y_true, _ = read_writers(find_pen_digits(settings) or Path(), writers)
+    seen = np.array([prepare(Drawing(lay(each, 20, 0.75, corner=False)), np.empty(0)) for each in strokes])
+    others = {kind: np.array([prepare(*_no_digit(i, kind)) for i in range(SCRIBBLES)]) for kind in KINDS}
+    if kmnist:
+        images = load_arrays(kmnist, ("x",), KMNIST_BYTES, "Name a file with x (N, 28, 28) uint8.")["x"]
+        others["KMNIST"] = np.array([prepare(Drawing(image=image), np.empty(0)) for image in images])
+    classifiers = {model_id: load_classifier(model_id, settings) for model_id in models}
+    print_trust(classifiers, {"MNIST": mnist, BIG: (seen, y_true)}, others)
 
 
 def main() -> None:
@@ -223,6 +240,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=list(STARTER_IDS))
     parser.add_argument("--writers", default=f"{MEASURING[0]}-{MEASURING[-1]}")
     parser.add_argument("--no-plain", action="store_true")
+    parser.add_argument("--kmnist", type=Path, help="kmnist_test.npz: pictures that are no digits, of another kind")
     chosen = parser.parse_args()
     settings = read_settings()
     if find_pen_digits(settings) is None:
@@ -241,6 +259,7 @@ def main() -> None:
         plain = train_plainly(mnist)
         readers += [Reader("plain convnet, prepared", prepare, plain), Reader("plain convnet, shrunk", shrink, plain)]
     measure(settings, readers, images, labels, writers)
+    measure_trust(chosen.models, settings, chosen.kmnist, (images, labels), writers)
 
 
 if __name__ == "__main__":

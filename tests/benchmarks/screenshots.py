@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import tempfile
+from unittest import mock
 
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -9,6 +11,7 @@ from digit_core.settings import ROOT
 from tests.benchmarks.speed import CHROMIUM_FLAGS, server
 
 SEVEN = (((62, 70), (120, 60), (196, 66), (170, 120), (140, 180), (122, 236)), ((96, 152), (140, 146), (190, 148)))
+INSIDE = {"ink": "Which ink", "alike": "Look-alikes", "changes": "What if", "replay": "Replay"}
 SIZES = {"draw": (1280, 800, "light"), "draw_phone": (390, 844, "dark")}
 
 
@@ -32,7 +35,7 @@ def draw_seven(page: Page) -> None:
 
 
 def train_on_synthetic_digits(page: Page) -> None:
-    """Train an ANN twice, until the second run is well under way; no image of MNIST may be in a picture."""
+    """Train an ANN twice, until the second run is well under way."""
     page.locator(".st-key-architecture").get_by_text("ANN", exact=True).click()
     page.locator(".st-key-base").get_by_text("Synthetic digits", exact=True).click()
     page.get_by_text("Learning", exact=True).click()
@@ -46,15 +49,39 @@ def train_on_synthetic_digits(page: Page) -> None:
     page.wait_for_timeout(500)
 
 
+def open_mistakes(page: Page) -> None:
+    """Look at what the ANN confuses most often."""
+    page.locator(".st-key-looked_at input").click(timeout=120_000)
+    page.get_by_role("option", name="ann", exact=True).click()
+    page.get_by_text("of 400 right").first.wait_for()
+    page.get_by_text("of 400 right").first.scroll_into_view_if_needed()
+    page.mouse.wheel(0, 500)
+    page.wait_for_timeout(2500)
+
+
 def main() -> None:
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    with server() as (address, *_), sync_playwright() as playwright:
+    os.environ.pop("DIGIT_LAB_MNIST", None)  # no image of MNIST may be in a picture
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        mock.patch.dict(os.environ, {"HOME": scratch, "DIGIT_LAB_DATA": scratch}),
+        server() as (address, *_),
+        sync_playwright() as playwright,
+    ):
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         for name, (width, height, scheme) in SIZES.items():
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
             page.goto(address)
             draw_seven(page)
             page.screenshot(path=ROOT / "docs" / f"{name}.png")
+            for key, words in INSIDE.items():
+                page.locator(".st-key-inside").get_by_text(words, exact=True).click()
+                page.locator(f".st-key-inside_{key} img").first.wait_for(timeout=60_000)
+                page.wait_for_timeout(1500)
+                page.locator(".st-key-see_inside").screenshot(path=ROOT / "docs" / f"{name}_{key}.png")
+            page.goto(f"{address}/models")
+            open_mistakes(page)
+            page.screenshot(path=ROOT / "docs" / f"{name.replace('draw', 'models')}.png")
         page = browser.new_page(viewport={"width": 1280, "height": 860})
         page.goto(f"{address}/train")
         train_on_synthetic_digits(page)

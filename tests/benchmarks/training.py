@@ -132,7 +132,8 @@ def main() -> None:
     )
     measure("CNN, balanced", ours(CONFIGS["cnn", "balanced"]))
     measure("ANN, balanced", ours(CONFIGS["ann", "balanced"]))
-    measure("CNN, balanced, on synthetic digits alone", ours(CONFIGS["cnn", "balanced"], load_synthetic()), SEEDS[:1])
+    drawn = load_synthetic(read_settings())
+    measure("CNN, balanced, on synthetic digits alone", ours(CONFIGS["cnn", "balanced"], drawn), SEEDS[:1])
     if len(sys.argv) == 1:
         print(f"\nPlain Keras takes {plain_cnn / quick_cnn:.1f} and {plain_ann / quick_ann:.1f} times the CPU-seconds.")
 

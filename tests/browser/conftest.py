@@ -5,20 +5,12 @@ Chromium is the system's: `apt-get install chromium`, or its path in the variabl
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from digit_core.settings import ROOT, Settings, read_settings
+from live import Server, run_server
 
 if TYPE_CHECKING:  # Playwright may be missing: the tests skip then, this file does not
     from visitor import Visitor
@@ -35,7 +27,6 @@ ARGUMENTS = [
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
-START_UP = 120  # seconds
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,16 +38,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in filter(here, items):
         item.add_marker("browser")
     items.sort(key=here)
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running app: its address, where it keeps its things, what it said, and its process."""
-
-    url: str
-    settings: Settings
-    log: Path
-    process: subprocess.Popen[bytes]
 
 
 @pytest.fixture(scope="session")
@@ -72,34 +53,13 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@contextmanager
-def run_server(folder: Path, variables: dict[str, str]) -> Iterator[Server]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    options = {"port": port, "address": "127.0.0.1", "headless": "true", "fileWatcherType": "none"}
-    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
-    command += [f"--server.{name}={value}" for name, value in options.items()]
-    log = folder / "server.log"
-    with log.open("wb") as said:
-        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | variables, stdout=said, stderr=said)
-    try:
-        deadline = time.monotonic() + START_UP
-        while not _is_healthy(url):
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"The server did not start. It said: {log.read_text()}")
-            time.sleep(0.1)
-        yield Server(url, read_settings(variables), log, process)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
 @pytest.fixture(scope="session")
-def server(isolate: Isolate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    isolate: Isolate, lend_bank: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """The server that the tests share."""
     folder = tmp_path_factory.mktemp("server")
+    lend_bank(folder / "data")
     with run_server(folder, isolate(folder)) as server:
         yield server
 
@@ -111,12 +71,11 @@ def fresh_server(isolate: Isolate, tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def _is_healthy(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/_stcore/health", timeout=5):
-            return True
-    except OSError:
-        return False
+@pytest.fixture
+def guarded_server(isolate: Isolate, tmp_path: Path) -> Iterator[Server]:
+    """A server whose operator's password is "open sesame"."""
+    with run_server(tmp_path, isolate(tmp_path) | {"DIGIT_LAB_ADMIN_PASSWORD": "open sesame"}) as server:
+        yield server
 
 
 @pytest.fixture
@@ -124,7 +83,7 @@ def visit(chromium: Any, server: Server) -> Iterator[Callable[..., "Visitor"]]:
     """Let somebody open a page: `visit("/train", width=390, height=844, touch=True)`. Each is a person of their own.
 
     The test fails when a visitor saw an exception, the console told an error, another host was asked, or the server
-    logged a traceback.
+    logged a traceback. A server of one's own is asked for before `visit`, so that it outlives its visitors.
     """
     from visitor import Visitor
 

@@ -46,11 +46,11 @@ def test_on_a_narrow_screen_a_drawing_can_be_judged(visit, handwriting):
     expect(visitor.page.get_by_text("Logged")).to_be_visible()
 
 
-@pytest.mark.parametrize("path", ["/train", "/feedback", "/learn"])
+@pytest.mark.parametrize("path", ["/train", "/models", "/feedback", "/learn"])
 def test_a_bookmark_opens_its_page_and_the_menu_names_the_pages(fresh_server, visit, path):
     links = visit(path, server=fresh_server).menu().all_inner_texts()
     names = [link.splitlines()[-1] for link in links]  # an icon's name stands above
-    assert names[:5] == ["Draw", "Train", "Collect", "Feedback", "Learn"]
+    assert names[:6] == ["Draw", "Train", "Models", "Collect", "Feedback", "Learn"]
     assert not {"router", "shared", "draw"} & {name.strip(" _") for name in names}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import run_server
+from live import run_server
 from visitor import Visitor, expect
 
 from digit_core import runs
@@ -80,8 +80,9 @@ def test_a_run_goes_on_while_nobody_looks_is_stopped_and_resumed(visit, handwrit
     expect(again.page.get_by_text("is deleted")).to_be_visible()
 
 
-def test_training_outlives_a_killed_server(visit, isolate, tmp_path: Path):
+def test_training_outlives_a_killed_server(visit, isolate, lend_bank, tmp_path: Path):
     variables = isolate(tmp_path)
+    lend_bank(tmp_path / "data")
     with run_server(tmp_path, variables) as server:
         watching = train(choose(visit("/train", server=server), "ANN", 1000))
         expect(watching.page.get_by_text(RUNNING)).to_be_visible(timeout=LONG)
@@ -100,3 +101,4 @@ def test_training_outlives_a_killed_server(visit, isolate, tmp_path: Path):
         again.wait_for(lambda: told() > before, "training did not go on")
         press(again, "Stop")
         expect(again.page.get_by_text("Stopped before its end")).to_be_visible()
+        again.leave()  # a page that is open when its server goes complains

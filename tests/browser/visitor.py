@@ -17,6 +17,7 @@ STEP = 0.08  # of the canvas, between two points of a stroke at most
 TITLES = {
     "/": "Draw a digit",
     "/train": "Train a network",
+    "/models": "Models",
     "/feedback": "What people said",
     "/learn": "Learn from people",
 }
@@ -36,7 +37,7 @@ OVERFLOW = """() => {
     const scrolling = [document.documentElement, main].filter(part => part.scrollWidth > part.clientWidth);
     const wide = [...main.querySelectorAll("*")].filter(part => {
         const box = part.getBoundingClientRect();
-        const hasRoom = part.closest("svg, canvas, .stDataFrame");  // a table scrolls in itself
+        const hasRoom = part.closest("svg, canvas, .stDataFrame, .stSlider");  // a slider has a wide input
         return box.width && box.height && box.right > innerWidth + 1 && !hasRoom;
     });
     return [...scrolling, ...wide].map(part => `${part.tagName} ${part.dataset.testid ?? part.className}`);
@@ -90,7 +91,7 @@ class Visitor:
 
     def follow(self, path: str) -> "Visitor":
         """Choose a page from the menu."""
-        name = {"/": "Draw", "/train": "Train", "/feedback": "Feedback", "/learn": "Learn"}[path]
+        name = {"/": "Draw", "/train": "Train", "/models": "Models", "/feedback": "Feedback", "/learn": "Learn"}[path]
         self.menu().get_by_text(name, exact=True).click()
         return self.settle(path)
 

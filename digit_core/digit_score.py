@@ -1,0 +1,72 @@
+"""How much a drawing looks like a digit at all: a small network that judges by what a larger one makes of an image.
+
+The larger one keeps its answers as they are. Learned from what the program draws and from what the network was trained
+on, digits and others (outlier exposure, Hendrycks et al. 2019).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from digit_core.architectures import import_keras, tell_features
+from digit_core.bank import Bank
+from digit_core.training import to_input
+
+TURNED_AWAY = 0.004  # the share of digits of a kind that score below 0.5, at most
+HELD_OUT = 1_000  # digits of the bank that choose this threshold, beside those that validate
+KNOWN = 1.5  # digits that the network was trained on, for each image that is no digit
+EPOCHS, BATCH = 15, 256
+UNITS = 128, 128
+UNLIKELY = 1e-5  # probabilities below are all alike
+
+
+def learn_digit_score(
+    network: Any, bank: Bank, x_known: np.ndarray, y_known: np.ndarray, validating: Sequence[np.ndarray], seed: int = 0
+) -> Any:
+    """Learn to tell digits from the rest, from the features and the probabilities of a trained Keras network.
+
+    x_known, y_known: what it was trained on, -1 for what is no digit; validating: other digits, by kind, that choose
+    the threshold; images `(N, 28, 28) uint8`. Returns a Keras model `[(N, F) features, (N, 10) probabilities] ->
+    (N, 1) float32` in 0-1, at least 0.5 for what is taken for a digit: for all but about TURNED_AWAY of the kind that
+    is hardest to tell, before weights become int8. Raises TrainingUnavailable.
+    """
+    keras = import_keras()
+    look = keras.Model(network.inputs, [tell_features(network), network.output])
+    others = np.concatenate([bank.others, x_known[y_known < 0]])
+    known = np.flatnonzero(y_known >= 0)
+    chosen = np.random.default_rng(seed).permutation(known)[: int(KNOWN * len(others))]
+    digits = np.concatenate([bank.digits[:-HELD_OUT], x_known[chosen]])
+    seen = _look(look, np.concatenate([digits, others]))
+    is_digit = np.arange(len(seen[0])) < len(digits)
+    head, score = _build(keras, seen, seed)
+    head.compile("adam", loss=keras.losses.BinaryCrossentropy(from_logits=True))
+    order = np.random.default_rng(seed).permutation(len(is_digit))
+    head.fit([each[order] for each in seen], is_digit[order], batch_size=BATCH, epochs=EPOCHS, verbose=0)
+    kinds = (*validating, bank.digits[-HELD_OUT:])
+    least = min(float(np.quantile(head.predict(_look(look, kind), verbose=0), TURNED_AWAY)) for kind in kinds)
+    last = head.layers[-1]
+    weights, bias = last.get_weights()
+    last.set_weights([weights, bias - least])
+    return score
+
+
+def _look(look: Any, images: np.ndarray) -> list[np.ndarray]:
+    """What the network makes of images: features `(N, F)` and probabilities `(N, 10)`, both float32."""
+    return list(look.predict(to_input(images), batch_size=BATCH, verbose=0))
+
+
+def _build(keras: Any, seen: list[np.ndarray], seed: int) -> tuple[Any, Any]:
+    """The judge, untrained, once with logits and once with its score as output; its input is brought to one scale."""
+    layers = keras.layers
+    keras.utils.set_random_seed(seed)
+    inputs = [keras.Input(each.shape[1:]) for each in seen]
+    logs = keras.ops.log(keras.ops.maximum(inputs[1], UNLIKELY))
+    flat = layers.Concatenate()([inputs[0], logs, inputs[1]])
+    scale = layers.Normalization()
+    x = layers.Dropout(0.2)(scale(flat))
+    for units in UNITS:
+        x = layers.Dropout(0.3)(layers.Dense(units, activation="relu")(x))
+    logit = layers.Dense(1)(x)
+    scale.adapt(keras.Model(inputs, flat).predict(seen, verbose=0))
+    return keras.Model(inputs, logit), keras.Model(inputs, keras.ops.sigmoid(logit))

@@ -1,0 +1,156 @@
+"""What can be done with a run: started, stopped, resumed, deleted and brought back, used by one or by everyone."""
+
+from collections.abc import Callable
+from functools import partial
+
+import streamlit as st
+
+from digit_core import runs
+from digit_core.errors import DigitError
+from digit_core.model_store import find_previous, is_starter, load_default, save_default
+from digit_core.settings import Settings
+from digit_core.types import Run, TrainConfig
+from pages._form import fill
+from pages._operator import guarded_button, is_operator
+from pages._shared import tell, told_errors
+
+DELETING = "The run and its model; can be undone"
+state = st.session_state
+Action = Callable[[str, Settings], None]
+
+
+def start_run(config: TrainConfig, settings: Settings) -> str:
+    """Start a run, which this session may stop, resume and delete. Raises what `runs.start_run` raises."""
+    run_id = runs.start_run(config, settings)
+    state.setdefault("own_runs", set()).add(run_id)
+    return run_id
+
+
+def let_read(model_id: str, settings: Settings) -> None:
+    """Make a model the one that reads, for this visitor too. Raises ModelUnavailable, StorageFailed."""
+    save_default(model_id, settings)
+    for name in ("first_reader", "readers"):
+        state.pop(name, None)
+
+
+def show_outcome(settings: Settings) -> None:
+    """Tell what came of what was pressed last, and offer to undo a delete."""
+    if problem := state.get("problem"):  # until something else is pressed
+        tell(problem)
+    if note := state.pop("note", None):
+        st.toast(note, icon=":material/check:")
+    if deleted := state.get("deleted_run"):
+        run_id, had_read = deleted
+        words = f"{run_id} is deleted. {load_default(settings)} reads now." if had_read else f"{run_id} is deleted."
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.info(words, icon=":material/delete:")
+            may = is_operator if had_read else partial(_may_change, run_id, settings)
+            guarded_button("Undo", ":material/undo:", _restore, [run_id, had_read, settings], may, key="restore")
+
+
+def offer_actions(run: Run, settings: Settings) -> None:
+    """What can be done with a run as it is, a button each."""
+    offer = partial(_offer, run.run_id, settings)
+    is_lesson = run.config.base_model_id is not None
+    discard = "Discard" if is_lesson else "Delete"
+    if run.status in runs.ACTIVE:
+        if not runs.is_stopping(run.run_id, settings):
+            offer("Stop", "stop", _stop, "What it has learned in whole epochs is kept")
+    elif run.status == "finished":
+        offer_model_actions(run.run_id, settings, "Accept" if is_lesson else "Use this model", discard)
+    else:
+        if not is_lesson:  # what people said may have changed since: it is quicker begun anew
+            offer("Resume", "play_arrow", _resume, "Go on after its last whole epoch", primary=True)
+        offer(discard, "delete", _delete, DELETING)
+    if not is_lesson:
+        words = "Take its settings into the form, to change and train again"
+        offer("Duplicate", "content_copy", _duplicate, words, _anybody)
+
+
+def offer_model_actions(model_id: str, settings: Settings, use: str = "Use this model", delete: str = "Delete") -> None:
+    """What can be done with a model, a button each: draw with it, let it read for everyone, delete it.
+
+    use, delete: what the last two are called.
+    """
+    offer = partial(_offer, model_id, settings)
+    offer("Draw with it now", "draw", _draw, "Your drawings are read by it", _anybody, primary=True)
+    if load_default(settings) != model_id:
+        offer(use, "check_circle", _use, "It reads wherever no other model is named", is_operator)
+    if not is_starter(model_id):
+        offer(delete, "delete", _delete, DELETING)
+
+
+def _offer(
+    run_id: str,
+    settings: Settings,
+    label: str,
+    icon: str,
+    action: Action,
+    help: str,
+    may: Callable[[], bool] | None = None,
+    primary: bool = False,
+) -> None:
+    key = label.split(maxsplit=1)[0].lower()
+    kind = "primary" if primary else "secondary"
+    may = may or partial(_may_change, run_id, settings)
+    guarded_button(label, f":material/{icon}:", _act, [action, run_id, settings], may, key=key, help=help, type=kind)
+
+
+def _may_change(run_id: str, settings: Settings) -> bool:
+    """Whether this session may stop, resume or delete a run: one of its own, unless everybody is read by its model."""
+    return is_operator() or (run_id in state.get("own_runs", ()) and load_default(settings) != run_id)
+
+
+def _anybody() -> bool:
+    return True
+
+
+def _act(action: Action, run_id: str, settings: Settings) -> None:
+    """Do what was pressed; the whole page is shown anew, which a press within a fragment alone does not bring about."""
+    state.acted = True
+    state.pop("problem", None)
+    try:
+        action(run_id, settings)
+    except DigitError as error:
+        state.problem = str(error)
+
+
+def _stop(run_id: str, settings: Settings) -> None:
+    runs.stop_run(run_id, settings)
+
+
+def _resume(run_id: str, settings: Settings) -> None:
+    runs.resume_run(run_id, settings)
+
+
+def _use(run_id: str, settings: Settings) -> None:
+    let_read(run_id, settings)
+    state.note = f"{run_id} reads now wherever no other model is named."
+
+
+def _draw(run_id: str, settings: Settings) -> None:
+    state.first_reader = run_id
+    state.pop("readers", None)
+    state.go_to = "draw.py"
+
+
+def _duplicate(run_id: str, settings: Settings) -> None:
+    fill(runs.load_run(run_id, settings).config, settings)
+    state.note = f"The form has the settings of {run_id} now: change them, and train."
+
+
+def _delete(run_id: str, settings: Settings) -> None:
+    had_read, previous = load_default(settings) == run_id, find_previous(settings)
+    runs.delete_run(run_id, settings)
+    state.deleted_run = run_id, had_read
+    if had_read:
+        let_read(previous, settings)
+
+
+def _restore(run_id: str, had_read: bool, settings: Settings) -> None:
+    with told_errors():
+        runs.restore_run(run_id, settings)
+        state.watched_run = state.watched_lesson = run_id
+        if had_read:
+            let_read(run_id, settings)
+    state.pop("deleted_run", None)

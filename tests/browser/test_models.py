@@ -1,0 +1,64 @@
+"""Models as people look at them: chosen in the table's field, their mistakes clicked on, their images drawn with."""
+
+import pytest
+from visitor import Visitor, expect
+
+LEFT, TOP, CELL = 52, 0, (47.5, 28.4)  # pixels: where the matrix lies in its chart, and the size of a cell
+
+
+def look(visitor: Visitor, *model_ids: str) -> Visitor:
+    """Choose models, and the stress drawings, which are on every machine."""
+    page = visitor.page
+    for model_id in model_ids:
+        page.locator(".st-key-looked_at input").click()
+        page.get_by_role("option", name=model_id, exact=True).click()
+        visitor.settle()
+    page.locator(".st-key-exam").get_by_text("Stress drawings", exact=True).click()
+    expect(page.get_by_text("of 400 right").first).to_be_visible()
+    return visitor.settle()
+
+
+def test_a_cell_of_the_matrix_is_clicked_its_image_opened_and_drawn_with(visit):
+    visitor = look(visit("/models"), "cnn")
+    page = visitor.page
+    matrix = page.get_by_test_id("stVegaLiteChart").locator("canvas, svg").first
+    for true in (4, 8):
+        position = {"x": LEFT + CELL[0] * (true + 0.5), "y": TOP + CELL[1] * (true + 0.5)}
+        matrix.click(position=position)
+        expect(page.get_by_text(f"A {true}, read as {true}:")).to_be_visible()
+        visitor.settle()
+    page.get_by_role("button", name="8 as 8").first.click()
+    expect(page.get_by_role("button", name="All images")).to_be_visible()
+    visitor.settle().press("Open on the page Draw")
+    visitor.settle("/")
+    expect(visitor.answer("cnn")).to_have_text("8")
+
+
+def test_a_row_of_the_table_chooses_its_model(visit):
+    visitor = visit("/models")
+    page = visitor.page
+    table = page.get_by_test_id("stDataFrame").first
+    expect(table.locator("canvas").first).to_be_visible()
+    visitor.page.wait_for_timeout(500)
+    table.click(position={"x": 16, "y": 35 + 35 + 17})  # the mark before the second row
+    expect(page.get_by_role("heading", name="ann: ANN")).to_be_visible()
+    visitor.settle()
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_on_a_narrow_screen_nothing_reaches_beyond_its_edge(visit, width):
+    visitor = look(visit("/models", width=width, touch=True, scheme="dark"), "cnn")
+    page = visitor.page
+    assert visitor.overflow() == []
+    page.locator("[class*=st-key-look_] button:visible").first.click()
+    expect(page.get_by_role("button", name="All images")).to_be_visible()
+    assert visitor.settle().overflow() == []
+    for view in ("Layers and settings", "Files"):
+        page.locator(".st-key-model_view").get_by_text(view).click()
+        assert visitor.settle().overflow() == [], view
+    page.locator(".st-key-looked_at input").click()
+    page.get_by_role("option", name="ann", exact=True).click()
+    expect(page.get_by_text("How they learned")).to_be_visible()
+    visitor.settle()
+    expect(page.get_by_role("heading", name="Compared")).to_be_visible()
+    assert visitor.settle().overflow() == []
