@@ -21,7 +21,7 @@ state = st.session_state
 def choose_exam(settings: Settings) -> Exam | None:
     """Ask for the images to look at, and load them; says so where there are none, or MNIST is not among them."""
     here = list_exams(settings)
-    name = switch("Images", {name: EXAMS[name] for name in here}, "exam")
+    name = switch("Images", {name: EXAMS[name] for name in here}, "exam", persist_state="session")
     if "mnist" not in here:
         st.caption(
             "MNIST is not on this machine, so its test images cannot be shown: these are drawings. The page Train "

@@ -6,15 +6,22 @@ from visitor import Visitor, expect
 LEFT, TOP, CELL = 52, 0, (47.5, 28.4)  # pixels: where the matrix lies in its chart, and the size of a cell
 
 
-def look(visitor: Visitor, *model_ids: str) -> Visitor:
-    """Choose models, and the stress drawings, which are on every machine."""
+def choose(visitor: Visitor, model_id: str) -> Visitor:
+    """Choose a model in the field below the table, and close its list, which on a phone covers the page."""
     page = visitor.page
-    for model_id in model_ids:
-        page.locator(".st-key-looked_at input").click()
-        page.get_by_role("option", name=model_id, exact=True).click()
-        visitor.settle()
+    field = page.locator(".st-key-looked_at input")
+    field.click()
+    page.get_by_role("option", name=model_id, exact=True).click()
+    field.press("Escape")
+    expect(page.get_by_role("listbox")).to_have_count(0)
+    return visitor.settle()
+
+
+def look(visitor: Visitor, model_id: str) -> Visitor:
+    """Choose a model, and the stress drawings, which are on every machine."""
+    page = choose(visitor, model_id).page
     page.locator(".st-key-exam").get_by_text("Stress drawings", exact=True).click()
-    expect(page.get_by_text("of 400 right").first).to_be_visible()
+    expect(page.get_by_text("of 400 right")).to_be_visible()
     return visitor.settle()
 
 
@@ -56,9 +63,8 @@ def test_on_a_narrow_screen_nothing_reaches_beyond_its_edge(visit, width):
     for view in ("Layers and settings", "Files"):
         page.locator(".st-key-model_view").get_by_text(view).click()
         assert visitor.settle().overflow() == [], view
-    page.locator(".st-key-looked_at input").click()
-    page.get_by_role("option", name="ann", exact=True).click()
-    expect(page.get_by_text("How they learned")).to_be_visible()
-    visitor.settle()
+    choose(visitor, "ann")
     expect(page.get_by_role("heading", name="Compared")).to_be_visible()
+    expect(page.get_by_text("of 400 right")).to_have_count(2)  # of the same images
+    expect(page.get_by_text("How they learned")).to_be_visible()
     assert visitor.settle().overflow() == []
