@@ -19,7 +19,6 @@ from digit_core.classifier import Classifier
 from digit_core.datasets import find_mnist, load_mnist
 from digit_core.settings import Settings
 from digit_core.strokes import SIDE
-from digit_core.types import Pictures
 
 WINDOW = 5  # pixels, the side of what is covered at once
 LEAST = 1e-7  # below it, one probability is as good as another
@@ -143,8 +142,9 @@ def load_album(settings: Settings) -> Album:
 
     Raises DataUnavailable when what is named as MNIST is not.
     """
+    mnist = find_mnist(settings)
     with _looking:
-        return _open_album(settings, find_mnist(settings))
+        return _open_album(settings, mnist if mnist and mnist.is_file() else None)
 
 
 @lru_cache(maxsize=1)
@@ -156,21 +156,20 @@ def _open_album(settings: Settings, mnist_file: Path | None) -> Album:
     return Album(bank.digits, bank.labels, "synthetic digits")
 
 
-def find_lookalikes(classifier: Classifier, image: np.ndarray, album: Album, count: int = 5) -> Pictures:
+def find_lookalikes(classifier: Classifier, image: np.ndarray, album: Album, count: int = 5) -> Album:
     """The digits of an album that a network finds most like an image `(28, 28) uint8`, the nearest first.
 
     By the cosine between its features, those of the album computed once for each network. None where the network finds
-    nothing in the image, as in much that is no digit: all features are 0. `y_pred` is what the model says of the image
-    itself. Raises ModelUnavailable for a network that does not tell features.
+    nothing in the image, as in much that is no digit: all features are 0. Raises ModelUnavailable for a network that
+    does not tell features.
     """
     seen = _normalise(classifier.network.features(image[None]))[0]
     if not seen.any():
-        return Pictures(album.images[:0], album.labels[:0], album.labels[:0])
+        return Album(album.images[:0], album.labels[:0], album.origin)
     with _looking:
         features = _look_through(classifier, album)
     nearest = np.argsort(-(features @ seen), kind="stable")[:count]
-    said = classifier.predict(image).digit
-    return Pictures(album.images[nearest], album.labels[nearest], np.full(count, said))
+    return Album(album.images[nearest], album.labels[nearest], album.origin)
 
 
 @lru_cache(maxsize=4)

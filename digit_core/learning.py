@@ -47,7 +47,8 @@ SYNTHETIC, PEN_DIGITS = 2_000, 3_000  # drawings among what is rehearsed
 HELD_OUT = 0.2  # of the drawings
 FEWEST = 5  # sessions: of fewer, single drawings are held out; drawings: of fewer, none is
 EPOCHS, LEARNING_RATE, BATCH = 2, 3e-3, 256
-VALIDATION = 0.05  # of all images, of those of old
+VALIDATION = 0.05  # of all images
+UNSEEN = 1 / 12  # of the images of old, the last: as trainings hold these out, no base has learned them
 STRESS, STRESS_SEED = 1_000, 7_000  # drawings that the program enters in every way
 FEEDBACK = "held-out feedback"
 LOST = 24  # images that turned wrong, of people's drawings first, kept to look at
@@ -145,7 +146,8 @@ def load_lessons(
     on_progress("Writing again what people drew", 0.0)
     corrected = [entry for entry in learned if not _was_right(entry)][:MOST]
     confirmed = [entry for entry in learned if _was_right(entry)][:MOST]
-    parts = [_repeat(corrected, rng), _as_seen(confirmed), *_rehearsal(settings, rng), _sample(old, rng)]
+    parts = [_repeat(corrected, rng), _as_seen(confirmed), *_rehearsal(settings, rng)]
+    parts += _sample(old, sum(len(images) for images, _ in parts), rng)
     x, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return Lessons(
         make_dataset(config.dataset, x, y, old.x_test, old.y_test),
@@ -274,9 +276,13 @@ def _rehearsal(settings: Settings, rng: np.random.Generator) -> list[Labelled]:
     return parts
 
 
-def _sample(old: Dataset, rng: np.random.Generator) -> Labelled:
-    chosen = rng.permutation(len(old.x_train))[:OLD]
-    return old.x_train[chosen], old.y_train[chosen]
+def _sample(old: Dataset, others: int, rng: np.random.Generator) -> list[Labelled]:
+    """Images of old to rehearse beside so many others, then those that validate: what no base has learned."""
+    cut = len(old.x_train) - round(UNSEEN * len(old.x_train))
+    rehearsed = rng.permutation(cut)[:OLD]
+    validating = round((others + len(rehearsed)) * VALIDATION / (1 - VALIDATION))
+    unseen = cut + rng.permutation(len(old.x_train) - cut)[:validating]
+    return [(old.x_train[chosen], old.y_train[chosen]) for chosen in (rehearsed, unseen)]
 
 
 def _measures(

@@ -92,10 +92,10 @@ def write_card(info: ModelInfo, evaluation: Evaluation, stress: Marks | None = N
         "\n".join(f"- {name}: {value}" for name, value in list_settings(info).items()),
         "## What it is for",
         PURPOSE,
-        "Whether a drawing is a digit at all is told by a small network beside it, which learned from digits and from "
-        "what is none, drawn by the program.",
-        "Its confidence is calibrated with a temperature of "
-        f"{info.calibration['temperature']:.3f} on images that it did not learn from.",
+        "Whether a drawing is a digit at all is told by a small network in the file that serves, which learned from "
+        "digits and from what is none, drawn by the program.",
+        f"Its confidence is calibrated with a temperature of {info.calibration['temperature']:.3f} on images that it "
+        f"{'may have learned from, for that is not known here' if info.imported else 'did not learn from'}.",
         "## Files",
         "\n".join(f"- {name}: SHA-256 `{digest}`" for name, digest in info.sha256.items()),
     ]

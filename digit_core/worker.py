@@ -103,6 +103,9 @@ def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], 
         runs.tell_end(folder, "failed", str(error))
         raise
     except (KeyboardInterrupt, BrokenPipeError) as error:
+        if (folder / METADATA).exists():  # it is stored and told: only who listens has gone
+            _clear_away(folder)
+            raise
         if (folder / "stop").exists():
             info = None
         else:
@@ -116,9 +119,14 @@ def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], 
     if info is None:
         tell_stop()
         return None
+    _clear_away(folder)
+    return info
+
+
+def _clear_away(folder: Path) -> None:
+    """Remove what a run that has made its model needs no more."""
     for name in (CHECKPOINT, runs.RESERVE, "stop"):
         (folder / name).unlink(missing_ok=True)
-    return info
 
 
 def _clear_up(folder: Path) -> None:

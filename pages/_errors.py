@@ -14,19 +14,17 @@ from digit_core.types import ModelInfo
 from pages._gallery import close_image, show_gallery
 from pages._shared import switch
 
-EXAMS = {"mnist": "MNIST test images", "stress": "Stress drawings", "feedback": "Feedback"}
+NAMES = {"mnist": "MNIST test images", "stress": "Stress drawings", "feedback": "Feedback"}
 state = st.session_state
 
 
 def choose_exam(settings: Settings) -> Exam | None:
     """Ask for the images to look at, and load them; says so where there are none, or MNIST is not among them."""
     here = list_exams(settings)
-    name = switch("Images", {name: EXAMS[name] for name in here}, "exam", persist_state="session")
+    name = switch("Images", {name: NAMES[name] for name in here}, "exam", persist_state="session")
     if "mnist" not in here:
-        st.caption(
-            "MNIST is not on this machine, so its test images cannot be shown: these are drawings. The page Train "
-            "downloads it."
-        )
+        how = "DIGIT_LAB_MNIST names no file" if settings.mnist else "The page Train downloads it"
+        st.caption(f"MNIST is not on this machine, so its test images cannot be shown: these are drawings. {how}.")
     try:
         with st.spinner("Fetching the images"):
             return load_exam(name, settings)
@@ -55,7 +53,7 @@ def show_errors(info: ModelInfo, settings: Settings) -> None:
     cell = state.cell_true, state.cell_read
     left, right = st.columns(2, gap="large")
     with left:
-        key = f"matrix_{info.model_id}_{exam.name}"
+        key = f"matrix_{info.model_id}_{exam.name}_{state.get('cell_named', 0)}"
         st.altair_chart(
             chart_confusion(evaluation.confusion_matrix, cell),
             on_select=partial(_pick_cell, key),
@@ -66,7 +64,7 @@ def show_errors(info: ModelInfo, settings: Settings) -> None:
     with right:
         with st.container(horizontal=True, key="cell"):
             for label, of in (("It is a", "cell_true"), ("Read as", "cell_read")):
-                st.selectbox(label, range(10), key=of, on_change=close_image, width=110, persist_state="session")
+                st.selectbox(label, range(10), key=of, on_change=_name_cell, width=110, persist_state="session")
         _show_cell(info, exam, probabilities)
 
 
@@ -83,6 +81,12 @@ def _pick_cell(key: str) -> None:
     if cells := state[key]["selection"]["cell"]:
         state.cell_true, state.cell_read = int(cells[0]["true"]), int(cells[0]["predicted"])
         close_image()
+
+
+def _name_cell() -> None:
+    """A cell chosen by name: another matrix, in which the one that was clicked can be clicked again."""
+    state.cell_named = state.get("cell_named", 0) + 1
+    close_image()
 
 
 def _show_cell(info: ModelInfo, exam: Exam, probabilities: np.ndarray) -> None:

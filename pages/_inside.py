@@ -79,7 +79,7 @@ def _show_lookalikes(image: np.ndarray, info: ModelInfo, answer: Prediction) -> 
     if not len(found.images):
         st.caption(f"{answer.model_id.upper()} finds nothing in it that digits have: none is like it.")
         return
-    labels = found.y_true.tolist()
+    labels = found.labels.tolist()
     tiles = [
         Tile(near, f"a {label} from {album.origin}", f"a {label}", label != answer.digit)
         for near, label in zip(found.images, labels, strict=True)

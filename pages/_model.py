@@ -6,11 +6,13 @@ import pandas as pd
 import streamlit as st
 
 from digit_core.architectures import list_layers
+from digit_core.errors import InvalidConfig
 from digit_core.exams import Marks
 from digit_core.model_archive import export_model
 from digit_core.model_card import list_figures, list_settings, list_sources
 from digit_core.model_store import NETWORK_FILES, load_default, load_evaluation, read_model_file
 from digit_core.settings import Settings
+from digit_core.training import check_config
 from digit_core.types import ModelInfo
 from pages._errors import show_errors
 from pages._run_actions import offer_model_actions
@@ -60,7 +62,11 @@ def _show_figures(info: ModelInfo, marks: Marks | None, settings: Settings) -> N
 
 
 def _show_layers(info: ModelInfo) -> None:
-    layers = list_layers(info.config) if not info.imported else []
+    try:
+        check_config(info.config)
+        layers = list_layers(info.config) if not info.imported else []
+    except InvalidConfig:
+        layers = []
     if sum(layer.parameters for layer in layers) != info.parameters:
         why = "it was made elsewhere, and came in as a file" if info.imported else "its settings make another network"
         st.info(f"Its layers are not known: {why}.", icon=":material/hub:")

@@ -19,11 +19,16 @@ MOST_COMPARED = 8  # models: as many as there are colours
 
 def compare_models(infos: list[ModelInfo], settings: Settings) -> None:
     """Compare two or more models on the same images."""
-    names = {info.model_id: info for info in infos}
     st.subheader("Compared", anchor=False)
     exam = choose_exam(settings)
-    if exam is None:
-        return
+    if exam is not None:
+        _show_answers(infos, exam, settings)
+    st.markdown("**How they learned**")
+    _show_learning([info.model_id for info in infos], settings)
+
+
+def _show_answers(infos: list[ModelInfo], exam: Exam, settings: Settings) -> None:
+    names = {info.model_id: info for info in infos}
     answers = {model_id: read_exam(info, exam, settings) for model_id, info in names.items()}
     evaluations = {model_id: evaluate(exam.y_true, rows) for model_id, rows in answers.items()}
     with st.container(horizontal=True, key="compared_figures"):
@@ -47,8 +52,6 @@ def compare_models(infos: list[ModelInfo], settings: Settings) -> None:
         st.altair_chart(chart_reliability(tables), key="reliability", alt=words)
     st.markdown("**What one reads and the other does not**")
     _show_differences(names, exam, answers)
-    st.markdown("**How they learned**")
-    _show_learning(list(names), settings)
 
 
 def _show_differences(names: dict[str, ModelInfo], exam: Exam, answers: dict[str, np.ndarray]) -> None:

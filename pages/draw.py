@@ -98,7 +98,8 @@ def show_answer(prediction: Prediction) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"answer_{prediction.model_id}"):
         with st.container(width="content", gap=None):
             st.metric(f"{prediction.model_id.upper()} reads", prediction.digit, width="content")
-            st.markdown(f"{words}, {figure}  \n:small[:gray[{frequency(prediction.confidence)}]]")
+            if_digit = "" if prediction.is_digit else "if it is a digit, "
+            st.markdown(f"{words}, {figure}  \n:small[:gray[{if_digit}{frequency(prediction.confidence)}]]")
         seen = cv2.resize((prediction.image * 255).astype(np.uint8), None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
         st.image(seen, caption="As it saw it", width=84)
 
@@ -119,11 +120,12 @@ def warn(predictions: list[Prediction]) -> None:
             f"This does not look like a digit{who}. If it is one, say below which.", icon=":material/question_mark:"
         )
     for prediction in predictions:
-        if len(prediction.answer_set) > 1:
+        if prediction.is_digit and len(prediction.answer_set) > 1:
             *digits, last = map(str, prediction.answer_set)
+            name = prediction.model_id.upper()
             st.info(
-                f"{prediction.model_id.upper()} is not sure: {', '.join(digits)} or {last}. One of them is right 199 "
-                "times in 200.",
+                f"{name} is not sure: {', '.join(digits)} or {last}. Of 200 drawings, the digits that it names so hold "
+                "the right one for 199.",
                 icon=":material/help:",
             )
     if len({prediction.digit for prediction in predictions}) > 1:

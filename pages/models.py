@@ -50,11 +50,9 @@ def examine(infos: list[ModelInfo], exam: Exam) -> tuple[dict[str, Marks], dict[
     broken: dict[str, str] = {}
     bar = st.empty()
     for info in sorted(infos, key=lambda info: info.model_id not in wanted):
-        if time.monotonic() > end:
-            break
         try:
             found = find_marks(info, exam, settings)
-            if found is None:
+            if found is None and time.monotonic() < end:
                 bar.progress(len(marks) / len(infos), f"{info.model_id} reads the stress drawings")
                 take_exam(info, exam, settings)
                 found = find_marks(info, exam, settings)

@@ -24,6 +24,7 @@ from digit_core.learning import (
 from digit_core.model_store import load_default, load_info
 from digit_core.settings import STARTERS, read_settings
 from digit_core.tables import digest_of
+from digit_core.training import split_validation
 from digit_core.types import Comparison, Drawing
 
 
@@ -38,7 +39,7 @@ def plan(monkeypatch):
     """The settings of a fine-tuning of the CNN on few synthetic digits."""
     monkeypatch.delenv("DIGIT_LAB_MNIST", raising=False)
     monkeypatch.delenv("DIGIT_LAB_PEN_DIGITS", raising=False)
-    monkeypatch.setattr(learning, "load_synthetic", lambda settings: draw_dataset(200, 50))
+    monkeypatch.setattr(learning, "load_synthetic", lambda settings: draw_dataset(1_200, 50))
     monkeypatch.setattr(learning, "SYNTHETIC", 200)
     monkeypatch.setattr(learning, "STRESS", 50)
     settings = read_settings()
@@ -102,9 +103,21 @@ def test_corrections_are_written_again_and_are_few_among_images_of_old(plan, han
     images, digits = lessons.dataset.x_train, lessons.dataset.y_train
     assert images.dtype == np.uint8 and len(images) == len(digits)
     repeated = lessons.learned * learning.MOST_REPEATS
-    assert len(images) == repeated + lessons.confirmed + 200 + 200
+    assert len(images) == round((repeated + lessons.confirmed + 200 + 1_100) / (1 - config.validation_fraction))
     assert len(np.unique(images[:repeated], axis=0)) > 0.5 * repeated, "strokes are written anew each time"
     assert set(lessons.measured) >= {"test images of synthetic", "drawings entered in every way"}
+
+
+def test_what_validates_is_what_no_base_has_learned_and_is_not_learned_now(plan):
+    config, settings = plan
+    keep(say(7, 1))
+    old, dataset = learning.load_synthetic(settings), load_lessons(config, settings).dataset
+    x_train, _, x_validation, _ = split_validation(dataset, config.validation_fraction)
+    cut = round(len(old.x_train) * 11 / 12)
+    unseen = {image.tobytes() for image in old.x_train[cut:]}
+    assert len(x_validation) > 10
+    assert {image.tobytes() for image in x_validation} <= unseen
+    assert not unseen & {image.tobytes() for image in x_train}
 
 
 def test_drawings_of_no_digit_are_learned_as_such(plan):

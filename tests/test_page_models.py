@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from apptest import open_app, press, said
 from entries import image_of, keep, say
 from streamlit.testing.v1 import AppTest
 
-from digit_core.exams import load_exam
+from digit_core.exams import load_exam, take_exam
 from digit_core.feedback import FeedbackStore
 from digit_core.model_store import load_default, load_info
 from digit_core.selection import Selection
@@ -123,11 +124,16 @@ def test_a_model_whose_evaluation_was_changed_has_no_calibration_error(mine):
     assert "evaluation.json of model mine was changed" in said(page)
 
 
-def test_of_very_many_models_a_few_are_read_at_once(mine, monkeypatch):
-    for number in range(3):
-        shutil.copytree(mine, mine.parent / f"other-{number}")
+def test_of_very_many_models_a_few_are_read_at_once_and_the_others_when_they_are_asked_to(mine, monkeypatch):
+    def take_slowly(*exam):
+        time.sleep(1.1)
+        return take_exam(*exam)
+
+    monkeypatch.setattr("digit_core.exams.take_exam", take_slowly)
     page = look()
-    read_on(page)
+    assert sorted(table(page)["stress"].notna()) == [False, False, True]
+    assert "Models that have not read them yet: 2" in said(page)
+    press(page, "Let them read")
     assert table(page)["stress"].notna().all()
     assert "have not read them yet" not in said(page)
 
@@ -136,6 +142,20 @@ def test_a_model_that_waits_is_said_to(mine, monkeypatch):
     monkeypatch.setattr("digit_core.exams.find_marks", lambda info, exam, settings: None)
     monkeypatch.setattr("digit_core.exams.take_exam", lambda info, exam, settings: None)
     assert "Models that have not read them yet: 3" in said(look())
+
+
+def test_a_model_whose_settings_were_damaged_shows_all_but_its_layers(mine):
+    damage = json.loads((mine / "metadata.json").read_text())
+    damage["config"]["hidden_units"] = [10**9] * 5
+    (mine / "metadata.json").write_text(json.dumps(damage))
+    page = view(look("mine"), "network")
+    assert "Its layers are not known" in said(page)
+    assert any("Learned from" in text.value for text in page.markdown)
+
+
+def test_a_file_of_mnist_that_is_named_but_not_there_is_told(monkeypatch):
+    monkeypatch.setenv("DIGIT_LAB_MNIST", "/nowhere/mnist.npz")
+    assert "DIGIT_LAB_MNIST names no file" in said(look("cnn"))
 
 
 def test_without_mnist_the_page_says_so_and_shows_drawings():
@@ -269,6 +289,9 @@ def test_two_models_are_compared_on_the_same_images(mine):
 def test_models_that_were_trained_here_show_how_they_learned(trained):
     page = look("cnn", trained)
     assert len(page.get("vega_lite_chart")) == 4
+    page.segmented_control(key="exam").set_value("feedback").run()
+    assert "Nobody has said yet" in said(page)
+    assert len(page.get("vega_lite_chart")) == 2, "how they learned, whatever there is to read"
 
 
 def test_a_model_tells_its_layers_and_settings():

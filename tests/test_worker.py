@@ -263,6 +263,25 @@ def test_a_reader_that_goes_away_stops_the_run(settings):
     assert status(settings, run_id) == "stopped"
 
 
+def test_a_reader_that_goes_away_after_the_end_leaves_a_finished_run(settings, monkeypatch):
+    run_id = runs.create_run(CONFIG, settings)
+
+    def finish(folder, settings, tell, tell_stop):
+        for name in ("metadata.json", "evaluation.json", "model.keras", "model.tflite"):
+            shutil.copy(STARTERS / "ann" / name, folder)
+        tell(TrainEvent("finished", time.time()))
+
+    def closed(event):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(worker, "_train", finish)
+    with pytest.raises(BrokenPipeError):
+        execute_run(run_id, settings, closed)
+    assert status(settings, run_id) == "finished"
+    with pytest.raises(ModelUnavailable, match="has finished"):
+        runs.resume_run(run_id, settings)
+
+
 def test_a_disk_that_takes_no_picture_is_told_and_kept(settings, monkeypatch):
     run_id = runs.create_run(CONFIG, settings)
 

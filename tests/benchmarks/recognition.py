@@ -30,6 +30,7 @@ from digit_core.classifier import load_classifier
 from digit_core.datasets import CHOOSING_WRITERS, load_mnist
 from digit_core.errors import DigitError
 from digit_core.evaluation import evaluate
+from digit_core.measuring import Labelled
 from digit_core.model_store import STARTER_IDS
 from digit_core.pen_digits import find_pen_digits
 from digit_core.photographs import photograph
@@ -42,7 +43,7 @@ from digit_core.strokes import place, read_strokes, sketch
 from digit_core.training import to_input
 from digit_core.types import Dataset, Drawing
 from tests.benchmarks.training import plain_convnet
-from tests.benchmarks.trust import Labelled, print_trust
+from tests.benchmarks.trust import print_trust
 
 MEASURING = range(25, 31)  # writers
 SIDE = 280  # canvas pixels

@@ -6,8 +6,7 @@ import numpy as np
 
 from digit_core.classifier import Classifier
 from digit_core.evaluation import evaluate
-
-Labelled = tuple[np.ndarray, np.ndarray]  # images `(N, 28, 28) uint8` and digits `(N,)`
+from digit_core.measuring import Labelled
 
 
 def print_trust(
