@@ -75,9 +75,10 @@ async def predict(request: Request, model: ModelId = "") -> JSONResponse:
 )
 async def predict_batch(request: Request, model: ModelId = "") -> JSONResponse:
     """Read up to 256 drawings; one that cannot be read has an `error` in its place."""
-    service = service_of(request)
-    items = await service.reading.run(read_items, await request.body())
-    return JSONResponse({"predictions": await service.reading.run_in_turns(service.read_some, iter(items), model)})
+    service, body = service_of(request), await request.body()
+    with service.room_for(body):
+        items = await service.reading.run(read_items, body)
+        return JSONResponse({"predictions": await service.reading.run_in_turns(service.read_some, iter(items), model)})
 
 
 @router.post(

@@ -15,17 +15,13 @@ from digit_core.errors import (
     FeedbackUnavailable,
     InvalidLabel,
     ModelUnavailable,
+    NoDefault,
     StorageFailed,
     TooLarge,
     UnreadableInput,
     UnsupportedType,
 )
 from digit_core.feedback import forget_store
-
-
-class NoDefault(ModelUnavailable):
-    """The model that reads where none is named cannot be loaded."""
-
 
 log = logging.getLogger("digit_lab.api")
 RETRY_S = 1  # after which what found no room may be sent again

@@ -1,7 +1,6 @@
 """What every request passes: token, rate, size and time, and the line that it leaves in the log."""
 
 import asyncio
-import contextlib
 import hmac
 import ipaddress
 import json
@@ -112,7 +111,7 @@ class Gate:
 def _is_token(authorization: str, token: str) -> bool:
     scheme, _, given = authorization.partition(" ")
     return (
-        hmac.compare_digest(given.strip().encode("latin-1"), token.encode(errors="surrogateescape"))
+        hmac.compare_digest(given.strip(" \t").encode("latin-1"), token.encode(errors="surrogateescape"))
         and scheme.lower() == "bearer"
     )
 
@@ -124,11 +123,13 @@ def _too_large(most: int) -> str:
 def _network(scope: Scope) -> str:
     """Whose rate a request counts for: a client's, of IPv6 all addresses of its network, which are one client's."""
     client = _client(scope)
-    if ":" not in client:
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
         return client
-    with contextlib.suppress(ValueError):
-        return str(ipaddress.ip_network((client, 64), strict=False))
-    return client
+    if address.version == 4:
+        return client
+    return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))
 
 
 def _client(scope: Scope) -> str:

@@ -92,9 +92,14 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
+def count_values(body: bytes) -> int:
+    """At least how many values JSON holds."""
+    return sum(map(body.count, (b"[", b"{", b",")))
+
+
 def parse_json(body: bytes, most_parts: int = MAX_PARTS) -> Any:
     """Read JSON of so many values at most. Raises UnreadableInput, TooLarge."""
-    if sum(map(body.count, (b"[", b"{", b","))) > most_parts:
+    if count_values(body) > most_parts:
         raise TooLarge(f"The JSON has more than {most_parts:,} values. Send fewer points or drawings.")
     try:
         return json.loads(body)
@@ -117,9 +122,12 @@ def check(body: type[Some], value: Any) -> Some:
 def _find_part(body: bytes, content_type: str) -> bytes:
     """The content of a form's field `image`, or `file`."""
     parts: dict[str, bytes] = {}
+    count = 0
 
     def keep(part: Field | File) -> None:
-        if len(parts) == MAX_FIELDS:
+        nonlocal count
+        count += 1
+        if count > MAX_FIELDS:
             raise UnreadableInput(f"The form has more than {MAX_FIELDS} fields. Send the picture alone.")
         name = (part.field_name or b"").decode(errors="replace")
         if isinstance(part, File):

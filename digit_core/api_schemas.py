@@ -149,7 +149,11 @@ def _taking(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
 # Bodies are read by hand, off the event loop; these describe them in the documentation.
 _DRAWING = _any_of(StrokesBody, ImageBody)
 _FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
-_FORM = {"type": "object", "properties": {"image": _FILE, "file": _FILE}, "required": ["image"]}
+_FORM = {
+    "type": "object",
+    "properties": {"image": _FILE, "file": _FILE},
+    "anyOf": [{"required": ["image"]}, {"required": ["file"]}],
+}
 _URL = {"type": "string", "description": "a data URL in Base64", "examples": ["data:image/png;base64,iVBORw0KGgo…"]}
 _ITEM = {"description": "a drawing in JSON, as `/predict` takes it", "examples": [{"strokes": SEVEN}]}
 _ITEMS = {"type": "array", "items": _ITEM, "minItems": 1, "maxItems": MAX_ITEMS}

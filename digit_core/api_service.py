@@ -7,17 +7,18 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import numpy as np
 from starlette.exceptions import HTTPException
 
-from digit_core.api_errors import NoDefault, find_kind
-from digit_core.api_input import check, parse_json, read_body, read_json_drawing
+from digit_core.api_errors import find_kind
+from digit_core.api_input import MAX_BATCH_PARTS, check, count_values, parse_json, read_body, read_json_drawing
 from digit_core.api_schemas import FeedbackBody, ListedModel
 from digit_core.classifier import Classifier, share_classifier, to_plain
-from digit_core.errors import DigitError, ModelUnavailable
+from digit_core.errors import DigitError, ModelUnavailable, NoDefault
 from digit_core.feedback import share_store, to_answer
 from digit_core.model_store import list_models, load_default, load_info
 from digit_core.preprocessing import preprocess
@@ -25,6 +26,7 @@ from digit_core.settings import Settings
 from digit_core.types import Feedback, ModelInfo
 
 WAITING = 64  # requests of a pool at a time, those that are being answered included
+MAX_VALUES = 2 * MAX_BATCH_PARTS  # in JSON, of all batches together
 FRESH_S = 1.0  # for which a model is not looked up again
 PART, PART_S = 32, 0.2  # drawings of a batch, and seconds, after which others have their turn
 DATABASE_THREADS, LOOKUP_THREADS = 4, 2
@@ -85,7 +87,23 @@ class Service:
         self.reading = Pool(os.cpu_count() or 1)
         self.database = Pool(DATABASE_THREADS)
         self.lookups = Pool(LOOKUP_THREADS)
+        self._values = 0
         self._found: dict[str, tuple[float, ModelInfo]] = {}
+
+    @contextmanager
+    def room_for(self, batch: bytes) -> Iterator[None]:
+        """Count the values in a batch's JSON, each of which takes far more memory than its text, while it is there.
+
+        Raises HTTPException with 503 when there is no room for them. To be asked in the event loop alone.
+        """
+        values = count_values(batch)
+        if self._values + values > MAX_VALUES:
+            raise HTTPException(503, "Too much is being read at once. Send it again in a second.")
+        self._values += values
+        try:
+            yield
+        finally:
+            self._values -= values
 
     def find_classifier(self, model_id: str = "") -> Classifier:
         """The classifier of a model, or of the default one. Raises ModelUnavailable, or NoDefault."""

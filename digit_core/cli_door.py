@@ -15,14 +15,16 @@ from digit_core.settings import read_settings
 
 
 class Door(click.Group):
-    """Tells a DigitError, and output that cannot be written, as one sentence on standard error, and exits with 1."""
+    """Tells a DigitError, and what cannot be opened or written, as one sentence on standard error, and exits with 1."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().main(*args, **kwargs)
         except OSError as error:
-            if error.filename is not None:  # a file that was opened, not what is printed
-                raise
+            if error.filename is not None:  # a file, not what is printed
+                name = click.format_filename(error.filename)
+                click.echo(f"Error: {name}: {error.strerror}. Check its name, and who may use it.", err=True)
+                sys.exit(1)
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is written at the very end
             click.echo(f"Error: The output could not be written: {error.strerror}. Send it elsewhere.", err=True)
             sys.exit(1)

@@ -141,7 +141,7 @@ def feedback_export(settings: Settings, /, file: Path, which: Selection, as_json
     if as_json:
         echo_json({"file": str(file), "entries": count})
     else:
-        click.echo(f"{count:,} entries in {file}")
+        click.echo(f"{count:,} entries in {click.format_filename(file)}")
 
 
 @feedback.command("import")
@@ -166,12 +166,16 @@ def feedback_import(settings: Settings, /, path: Path, as_json: bool) -> None:
 
 
 @feedback.command("migrate")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def feedback_migrate(settings: Settings, /) -> None:
+def feedback_migrate(settings: Settings, /, as_json: bool) -> None:
     """Bring the feedback database to the tables of this version. SQLite needs no such call."""
     with closing(Database(settings.database_url)) as database:
-        database.migrate()
-        click.echo(f"{database} has now the tables of this version.")
+        changed = database.migrate()
+        if as_json:
+            echo_json({"database": str(database), "changed": changed})
+        else:
+            click.echo(f"{database} has now the tables of this version.")
 
 
 def _summary(entry: Feedback) -> dict[str, Any]:

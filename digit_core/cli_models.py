@@ -96,7 +96,7 @@ def models_export(settings: Settings, /, model_id: str, file: Path, as_json: boo
     if as_json:
         echo_json({"model": model_id, "file": str(file), "bytes": len(content)})
     else:
-        click.echo(f"{model_id} is in {file}, {len(content) / 1e6:.1f} MB")
+        click.echo(f"{model_id} is in {click.format_filename(file)}, {len(content) / 1e6:.1f} MB")
 
 
 @models.command("import")

@@ -38,6 +38,7 @@ def predict(settings: Settings, /, files: tuple[Path, ...], model_id: str | None
     classifier = load_classifier(model_id or load_default(settings), settings)
     failed = False
     for file in files:
+        name = click.format_filename(file)
         try:
             prediction = classifier.predict(preprocess(read_picture_file(file)))
         except DigitError as error:
@@ -45,13 +46,13 @@ def predict(settings: Settings, /, files: tuple[Path, ...], model_id: str | None
             if as_json:
                 echo_json({"file": str(file), "error": str(error)})
             else:
-                click.echo(f"{file}: {error}", err=True)
+                click.echo(f"{name}: {error}", err=True)
             continue
         if as_json:
             echo_json({"file": str(file)} | to_plain(prediction))
         else:
             doubt = "" if prediction.is_digit else ", but it does not look like a digit"
-            click.echo(f"{file}: {prediction.digit} ({100 * prediction.confidence:.1f} %){doubt}")
+            click.echo(f"{name}: {prediction.digit} ({100 * prediction.confidence:.1f} %){doubt}")
     if failed:
         raise SystemExit(1)
 
@@ -66,6 +67,8 @@ def predict(settings: Settings, /, files: tuple[Path, ...], model_id: str | None
 @click.pass_obj
 def evaluate(settings: Settings, /, model_id: str | None, data: str, predictions: Path | None, as_json: bool) -> None:
     """Measure a model. Example: evaluate --model cnn --data mnist"""
+    if predictions and not predictions.resolve().parent.is_dir():
+        raise click.UsageError(f"There is no folder for {click.format_filename(predictions)}. Make it first.")
     classifier = load_classifier(model_id or load_default(settings), settings)
     if data == "mnist":
         mnist = load_mnist(settings)
@@ -73,21 +76,24 @@ def evaluate(settings: Settings, /, model_id: str | None, data: str, predictions
         probabilities, scores = classifier.judge(mnist.x_test)
     else:
         labels, probabilities, scores = _read_all(classifier, Path(data))
-    if predictions:
-        table = _to_csv(labels, probabilities, scores)
-        if predictions.exists() and not predictions.is_file():  # a device or a pipe is written to, not replaced
-            with storing(predictions):
-                predictions.write_bytes(table)
-        else:
-            write_file(predictions.resolve(), table)
     report = _score(labels, probabilities, data)
     if as_json:
         echo_json({"model": classifier.info.model_id} | report)
-        return
-    click.echo(
-        f"{classifier.info.model_id} on {data}: {100 * report['accuracy']:.2f} % of {report['n']:,} right, "
-        f"loss {report['loss']:.4f} nats, ECE {100 * report['ece']:.2f} %"
-    )
+    else:
+        click.echo(
+            f"{classifier.info.model_id} on {data}: {100 * report['accuracy']:.2f} % of {report['n']:,} right, "
+            f"loss {report['loss']:.4f} nats, ECE {100 * report['ece']:.2f} %"
+        )
+    if predictions:
+        _write(predictions, _to_csv(labels, probabilities, scores))
+
+
+def _write(path: Path, table: bytes) -> None:
+    if path.exists() and not path.is_file():  # a device or a pipe is written to, not replaced
+        with storing(path):
+            path.write_bytes(table)
+    else:
+        write_file(path.resolve(), table)
 
 
 def _read_all(classifier: Classifier, path: Path) -> tuple[list[int | None], np.ndarray, np.ndarray]:

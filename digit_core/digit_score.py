@@ -31,18 +31,17 @@ def learn_digit_score(
     (N, 1) float32` in 0-1, at least 0.5 for what is taken for a digit: for all but about TURNED_AWAY of the kind that
     is hardest to tell, before weights become int8. Raises TrainingUnavailable.
     """
-    keras = import_keras()
+    keras, rng = import_keras(), np.random.default_rng(seed)
     look = keras.Model(network.inputs, [tell_features(network), network.output])
     others = np.concatenate([bank.others, x_known[y_known < 0]])
     known = np.flatnonzero(y_known >= 0)
-    chosen = np.random.default_rng(seed).permutation(known)[: int(KNOWN * len(others))]
+    chosen = rng.permutation(known)[: int(KNOWN * len(others))]
     digits = np.concatenate([bank.digits[:-HELD_OUT], x_known[chosen]])
     seen = _look(look, np.concatenate([digits, others]))
-    is_digit = np.arange(len(seen[0])) < len(digits)
+    is_digit = np.arange(len(digits) + len(others)) < len(digits)
     head, score = _build(keras, seen, seed)
     head.compile("adam", loss=keras.losses.BinaryCrossentropy(from_logits=True))
-    order = np.random.default_rng(seed).permutation(len(is_digit))
-    head.fit([each[order] for each in seen], is_digit[order], batch_size=BATCH, epochs=EPOCHS, verbose=0)
+    head.fit(seen, is_digit, batch_size=BATCH, epochs=EPOCHS, verbose=0)
     kinds = (*validating, bank.digits[-HELD_OUT:])
     least = min(float(np.quantile(head.predict(_look(look, kind), verbose=0), TURNED_AWAY)) for kind in kinds)
     last = head.layers[-1]

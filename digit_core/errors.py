@@ -8,6 +8,7 @@ DigitError
 ├── EmptyDrawing           nothing, or nothing but ink
 ├── DataUnavailable        a data set that is not on this machine and cannot be fetched
 ├── ModelUnavailable       a model that is missing, damaged or already there
+│   └── NoDefault          … and is the one that reads where none is named
 ├── InvalidConfig          a training setting outside its range
 ├── TrainingUnavailable    TensorFlow cannot be used on this machine
 ├── StorageFailed          a disk that is full or cannot be written
@@ -49,6 +50,10 @@ class DataUnavailable(DigitError):
 
 class ModelUnavailable(DigitError):
     """A model is missing, damaged, or its name is taken."""
+
+
+class NoDefault(ModelUnavailable):
+    """The model that reads where none is named cannot be loaded."""
 
 
 class InvalidConfig(DigitError):

@@ -116,7 +116,8 @@ def _cut(keras: Any, network: Any) -> tuple[Any, Any]:
         return body, keras.Model(features, network.outputs[0], name="head")
     except (ValueError, AttributeError, TypeError) as error:
         raise ModelUnavailable(
-            "The network's answer does not come from one last layer with weights. Give one that ends in a Dense layer."
+            "The network's answer does not come from one last layer with weights of its own. Give one that ends in a "
+            "Dense layer, not in another network."
         ) from error
 
 

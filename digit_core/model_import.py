@@ -14,7 +14,7 @@ from digit_core.bank import load_bank
 from digit_core.classifier import Network, load_classifier
 from digit_core.datasets import find_mnist, load_mnist, load_synthetic
 from digit_core.digit_score import learn_digit_score
-from digit_core.errors import ModelUnavailable
+from digit_core.errors import ModelUnavailable, StorageFailed
 from digit_core.evaluation import calibrate, evaluate
 from digit_core.foreign import ENDINGS, adapt_network, has_convolution, load_foreign
 from digit_core.measuring import measure
@@ -40,6 +40,10 @@ from digit_core.types import MODEL_ID, Architecture, Dataset, ModelInfo, TrainCo
 FORMATS = (".zip", *ENDINGS)
 CALIBRATING = 5_000  # images: MNIST's last training images, which may have been learned, or digits of the program
 COMPARED = 200  # test images that the network reads before and after its conversion
+NOT_CONVERTED = (
+    "The network cannot be converted to LiteRT, or does not answer the same then. Give one of other layers: dense ones "
+    "and convolutions are sure to."
+)
 MOST_APART = 0.02  # largest difference in an image's probabilities, in the mean: weights are stored in eight bits
 
 
@@ -118,7 +122,12 @@ def _adopt(path: Path, folder: Path, settings: Settings, brightest: int, on_prog
     learned = dataset.x_train[:-CALIBRATING], dataset.y_train[:-CALIBRATING]
     judge = learn_digit_score(adapted, load_bank(settings), *learned, [validation[0]])
     on_progress("Converting the network")
-    save_network(adapted, folder, judge)
+    try:
+        save_network(adapted, folder, judge)
+    except StorageFailed:
+        raise
+    except Exception as error:  # whatever it is, it is this network's
+        raise ModelUnavailable(NOT_CONVERTED) from error
     read = _load_served(folder, adapted, dataset.x_test[:COMPARED])
     on_progress(f"Measuring it on the test images of {dataset.name}")
     evaluation, calibration, mistakes = measure(read, validation, (dataset.x_test, dataset.y_test), seed=0)
@@ -138,8 +147,5 @@ def _load_served(folder: Path, network: Any, images: np.ndarray) -> Callable[[np
     except (ModelUnavailable, RuntimeError, ValueError):
         apart = 1.0
     if not apart <= MOST_APART:  # nor where it is no number
-        raise ModelUnavailable(
-            "The network does not answer the same when it is converted to LiteRT. Give one of other layers: dense ones "
-            "and convolutions are sure to."
-        )
+        raise ModelUnavailable(NOT_CONVERTED)
     return read

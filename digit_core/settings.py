@@ -27,7 +27,7 @@ class Settings:
     """
 
     models: Path
-    database_url: str
+    database_url: str = field(repr=False)  # it may hold a password
     data: Path
     mnist: Path | None
     pen_digits: Path | None

@@ -43,15 +43,12 @@ def read_strokes(raw: Any) -> tuple[np.ndarray, ...]:
     for stroke in raw:
         if len(stroke) == 0:
             continue
-        try:
-            points = np.asarray(stroke)
-        except ValueError:  # of uneven lists
-            raise UnreadableInput(f"{shape}. One stroke holds something else.") from None
-        if points.dtype.kind not in "iuf":
+        if not (_is_points(stroke) if isinstance(stroke, np.ndarray) else all(map(_is_point, stroke))):
             raise UnreadableInput(f"{shape}. One stroke holds something else.")
-        if points.ndim != 2 or points.shape[1] != 2:
-            raise UnreadableInput(f"{shape}. One stroke has the shape {points.shape}.")
-        points = points.astype(np.float64)
+        try:
+            points = np.asarray(stroke, np.float64)
+        except OverflowError:
+            points = np.full((1, 2), np.inf)
         if not (np.abs(points) <= FARTHEST).all():
             raise UnreadableInput("A stroke holds a coordinate that is not a finite number below 1e9. Draw it again.")
         strokes.append(points)
@@ -62,6 +59,21 @@ def _is_list(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim > 0
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _is_points(array: np.ndarray) -> bool:
+    return array.ndim == 2 and array.shape[1] == 2 and array.dtype.kind in "iuf"
+
+
+def _is_point(value: Any) -> bool:
+    """Looked at number by number: NumPy would make room for the longest string among them, for each."""
+    if isinstance(value, np.ndarray):
+        return value.shape == (2,) and value.dtype.kind in "iuf"
+    return _is_list(value) and len(value) == 2 and all(map(_is_number, value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def strokes_from_canvas(canvas: Any) -> tuple[np.ndarray, ...]:

@@ -139,10 +139,12 @@ def test_a_data_url_is_recognised_whatever_it_is_called(client, picture, content
         ({"files": {"picture": b"x"}}, (400, "unreadable_input")),
         ({"files": {"image": b""}}, (400, "unreadable_input")),
         ({"data": {f"field{n}": "x" for n in range(99)}, "files": {"image": b"x"}}, (400, "unreadable_input")),
+        ({"files": [("image", b"x")] * 17}, (400, "unreadable_input")),
         ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, (400, "unreadable_input")),
         ({"content": b"<svg/>", "headers": {"Content-Type": "image/svg+xml"}}, (415, "unsupported_type")),
         ({"json": {"strokes": []}}, (422, "empty_drawing")),
         ({"json": {"image": [0] * 784}}, (422, "empty_drawing")),
+        ({"json": {"strokes": [[["x" * 10**6, 1], *[[1, 1]] * 9_000]]}}, (400, "unreadable_input")),
         ({"json": {"strokes": [[[0, 0]] * 10_001]}}, (413, "too_large")),
         ({"content": b"\x89PNG" + bytes(5 * 2**20)}, (413, "too_large")),
         ({"content": bytes(7 * 2**20 + 1)}, (413, "too_large")),
@@ -220,6 +222,15 @@ def test_a_batch_gives_way_to_others(client, monkeypatch):
 def test_a_batch_by_an_unknown_model_is_told_once(client):
     answer = client.post("/api/predict/batch?model=nobody", json={"items": [STROKES]})
     assert problem(answer) == (404, "model_unavailable")
+
+
+def test_batches_of_more_values_than_there_is_room_for_are_told_to_come_again(client, monkeypatch):
+    batch = {"items": [STROKES] * 5}
+    monkeypatch.setattr("digit_core.api_service.MAX_VALUES", 10)
+    assert problem(client.post("/api/predict/batch", json=batch)) == (503, "busy")
+    monkeypatch.setattr("digit_core.api_service.MAX_VALUES", 200)
+    for _ in range(3):  # what was answered takes no room any more
+        assert client.post("/api/predict/batch", json=batch).is_success
 
 
 # Feedback
@@ -300,13 +311,13 @@ def test_health_names_the_model_and_the_version(client):
 
 
 def test_a_token_is_asked_for_by_all_but_health(serve):
-    client = serve(api_token="gehéim")
-    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic gehéim".encode()}):
+    client = serve(api_token="voilà")
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic voilà".encode()}):
         answer = client.post("/api/predict", json=STROKES, headers=headers)
         assert problem(answer) == (401, "unauthorized")
         assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert client.get("/api/docs").status_code == 401
-    headers = {"Authorization": "bearer gehéim".encode()}
+    headers = {"Authorization": "bearer voilà".encode()}
     document = client.get("/api/openapi.json", headers=headers).json()
     assert document["paths"]["/predict"]["post"]["security"] == [{"HTTPBearer": []}]
     assert "security" not in document["paths"]["/health"]["get"]
@@ -324,10 +335,10 @@ def test_a_client_that_asks_too_often_is_told_when_to_come_again(serve):
 
 def test_addresses_of_one_network_are_one_client_s():
     app = build(dataclasses.replace(read_settings(), rate_limit="2/minute"))
-    statuses = []
-    for host in ("2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1", "192.0.2.1", "192.0.2.2"):
+    statuses, mapped = [], ("::ffff:192.0.2.3", "::ffff:192.0.2.4")
+    for host in ("2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1", "192.0.2.1", "192.0.2.2", *mapped):
         statuses.append(TestClient(app, client=(host, 5000)).get("/api/models").status_code)
-    assert statuses == [200, 200, 429, 200, 200, 200]
+    assert statuses == [200, 200, 429, 200, 200, 200, 200, 200]
 
 
 @pytest.mark.parametrize("length", ["9" * 9, "0" * 5000, "x"])

@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -124,7 +125,21 @@ def test_data_without_a_readable_drawing_is_told(tmp_path):
 
 def test_an_output_that_cannot_be_written_is_told(drawings, tmp_path):
     result = run("evaluate", "--data", drawings, "--predictions", tmp_path / "no" / "out.csv")
-    assert (result.exit_code, "could not be written" in result.stderr) == (1, True)
+    assert (result.exit_code, "There is no folder for" in result.stderr, result.stdout) == (2, True, "")
+
+
+@pytest.mark.parametrize("arguments", [["evaluate", "--data", "a" * 300], ["feedback", "import", "a" * 300]])
+def test_a_name_that_cannot_be_one_is_told(arguments):
+    result = run(*arguments)
+    assert (result.exit_code, "File name too long. Check its name" in result.stderr) == (1, True)
+
+
+def test_a_file_whose_name_is_no_text_is_read(seven):
+    strange = seven.rename(os.fsdecode(os.fsencode(seven.parent) + b"/s\xff.png"))
+    command = [sys.executable, "-m", "digit_core", "predict", os.fsencode(strange)]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True)
+    assert (done.returncode, b": 7 (" in done.stdout) == (0, True)
 
 
 def test_a_device_is_written_to_and_stays_one(drawings, tmp_path):
@@ -146,6 +161,7 @@ def test_output_that_cannot_be_written_is_told(command):
 def test_a_device_that_is_full_is_told(drawings):
     result = run("evaluate", "--data", drawings, "--predictions", "/dev/full")
     assert (result.exit_code, "could not be written" in result.stderr) == (1, True)
+    assert "right, loss" in result.stdout, "what was measured is told all the same"
 
 
 def test_a_reader_that_goes_away_is_no_error():

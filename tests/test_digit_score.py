@@ -77,7 +77,7 @@ def test_what_the_network_was_told_is_no_digit_is_learned_from_too():
     others = draw(300, "numbers", seed=6)[..., None] / np.float32(255)
     look = import_keras().Model(network.inputs, [tell_features(network), network.output])
     away = [(judge.predict(look.predict(others, verbose=0), verbose=0) < 0.5).mean() for judge in (told, untold)]
-    assert away[0] > 2 * away[1] + 0.1
+    assert away[0] > away[1] + 0.3
 
 
 def test_the_kind_of_digits_that_is_hardest_to_tell_sets_the_threshold(small_bank):

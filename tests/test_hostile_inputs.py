@@ -319,6 +319,7 @@ def hostile_strokes() -> Iterator[tuple[str, Callable[[], Any]]]:
     for number in (math.nan, math.inf, -math.inf, 1e308, -1e308, 5e-324, 1e9, 10**30, 10**400, True, None, "1", {}, []):
         yield f"a point of {number!r:.20}", lambda number=number: [[[number, 1], [2, 3]]]
         yield f"a lone point of {number!r:.20}", lambda number=number: [[[number, number]]]
+    yield "a string of a million letters", lambda: [[["x" * 10**6, 1], *[[1, 1]] * 9_999]]
     yield "a million points", lambda: [[[number, number] for number in range(10**6)]]
     yield "a million strokes", lambda: [[[number, number]] for number in range(10**6)]
     yield "a million empty strokes", lambda: [[]] * 10**6

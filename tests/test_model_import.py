@@ -172,10 +172,14 @@ def test_a_network_without_weights_is_refused(keras):
         adapt_network(means, 1)
 
 
-def test_layers_that_cannot_be_converted_are_refused_and_nothing_is_left(keras, settings, tmp_path):
-    network = stack(keras, (28, 28), keras.layers.LSTM(8), keras.layers.Dense(10))
+@pytest.mark.parametrize("kind", ["LSTM", "UpSampling2D"])
+def test_layers_that_cannot_be_converted_are_refused_and_nothing_is_left(keras, settings, tmp_path, kind):
+    layers = keras.layers
+    upsampled = layers.UpSampling2D(2, interpolation="lanczos3"), layers.Flatten()
+    shape, odd = {"LSTM": ((28, 28), [layers.LSTM(8)]), "UpSampling2D": ((28, 28, 1), upsampled)}[kind]
+    network = stack(keras, shape, *odd, layers.Dense(10))
     with pytest.raises(ModelUnavailable, match="converted to LiteRT"):
-        import_model(save(network, tmp_path / "lstm.keras"), settings)
+        import_model(save(network, tmp_path / "odd.keras"), settings)
     assert stored(settings) == []
 
 

@@ -21,7 +21,8 @@ def test_a_password_is_read_without_the_white_space_around_it():
 
 
 def test_settings_that_are_printed_do_not_tell_the_password():
-    assert "sesame" not in repr(read_settings({PASSWORD: "sesame"}))
+    environ = {PASSWORD: "sesame", "DIGIT_LAB_DATABASE_URL": "postgresql://ada:sesame@host/name"}
+    assert "sesame" not in repr(read_settings(environ))
 
 
 def test_the_process_of_a_training_is_not_told_the_password():

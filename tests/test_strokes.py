@@ -118,6 +118,11 @@ def test_deeply_nested_lists_are_refused():
         read_strokes([[nested]])
 
 
+def test_a_long_string_among_many_points_takes_no_memory():
+    with pytest.raises(UnreadableInput):
+        read_strokes([[["x" * 10**7, 1], *[[1, 1]] * (MAX_POINTS - 1)]])  # NumPy would want 800 GB
+
+
 def test_ten_thousand_points_are_read_and_one_more_is_too_many():
     points = [[number, number] for number in range(MAX_POINTS)]
     assert len(read_strokes([points])[0]) == MAX_POINTS
