@@ -43,7 +43,9 @@ def read_strokes(raw: Any) -> tuple[np.ndarray, ...]:
     for stroke in raw:
         if len(stroke) == 0:
             continue
-        if not (_is_points(stroke) if isinstance(stroke, np.ndarray) else all(map(_is_point, stroke))):
+        if isinstance(stroke, np.ndarray) and not _is_points(stroke):
+            raise UnreadableInput(f"{shape}. One stroke is of {stroke.dtype}, and has the shape {stroke.shape}.")
+        if not isinstance(stroke, np.ndarray) and not all(map(_is_point, stroke)):
             raise UnreadableInput(f"{shape}. One stroke holds something else.")
         try:
             points = np.asarray(stroke, np.float64)
