@@ -92,14 +92,17 @@ def read_drawing(mode: InputKind) -> Drawing | None:
 
 
 def show_answer(prediction: Prediction) -> None:
-    """A card: the digit large, its confidence in words and figures, the image as the model saw it."""
+    """A card: the digit large, its confidence in words and figures, the image as the model saw it.
+
+    How often such an answer is right is known of digits alone.
+    """
     words = next(words for least, words in WORDS if prediction.confidence >= least)
     figure = "over 99.9 %" if prediction.confidence > 0.999 else f"{100 * prediction.confidence:.1f} %"
     with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"answer_{prediction.model_id}"):
         with st.container(width="content", gap=None):
             st.metric(f"{prediction.model_id.upper()} reads", prediction.digit, width="content")
-            if_digit = "" if prediction.is_digit else "if it is a digit, "
-            st.markdown(f"{words}, {figure}  \n:small[:gray[{if_digit}{frequency(prediction.confidence)}]]")
+            often = f"  \n:small[:gray[{frequency(prediction.confidence)}]]" if prediction.is_digit else ""
+            st.markdown(f"{words}, {figure}{often}")
         seen = cv2.resize((prediction.image * 255).astype(np.uint8), None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
         st.image(seen, caption="As it saw it", width=84)
 
