@@ -71,11 +71,13 @@ def _is_point(value: Any) -> bool:
     """Looked at number by number: NumPy would make room for the longest string among them, for each."""
     if isinstance(value, np.ndarray):
         return value.shape == (2,) and value.dtype.kind in "iuf"
-    return _is_list(value) and len(value) == 2 and all(map(_is_number, value))
+    if type(value) is not list and not _is_list(value):
+        return False
+    return len(value) == 2 and _is_number(value[0]) and _is_number(value[1])
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return type(value) in (float, int) or isinstance(value, np.integer | np.floating)
 
 
 def strokes_from_canvas(canvas: Any) -> tuple[np.ndarray, ...]:
