@@ -7,14 +7,14 @@ import numpy as np
 
 from digit_core.arrays import draw_once
 from digit_core.handwriting import enter_image
-from digit_core.scribbles import HARD_SHARES, scribble
+from digit_core.scribbles import scribble
 from digit_core.settings import Settings
 from digit_core.strokes import SIDE
 from digit_core.synthetic import draw_digit
 
 DIGITS, OTHERS = 4_000, 8_000
 SEED = 716
-FILE = "bank-2.npz"  # another number for what is drawn otherwise
+FILE = "bank-3.npz"  # another number for what is drawn otherwise
 REPORT = 500  # drawings between two reports of progress
 
 
@@ -43,5 +43,5 @@ def _draw(on_progress: Callable[[float], None]) -> dict[str, np.ndarray]:
     for i in range(DIGITS + OTHERS):
         if i % REPORT == 0:
             on_progress(i / (DIGITS + OTHERS))
-        images.append(enter_image(draw_digit(i % 10, rng) if i < DIGITS else scribble(rng, shares=HARD_SHARES), rng))
+        images.append(enter_image(draw_digit(i % 10, rng) if i < DIGITS else scribble(rng), rng))
     return {"digits": np.array(images[:DIGITS]), "others": np.array(images[DIGITS:])}

@@ -127,20 +127,25 @@ heart 6  5090 1050 1520 4015 5035! 6015 8520 9050 5090
 smiley 10  3020 3025 | 7020 7025 | 1565 3085 5090 7085 8565
 ampersand 10  8595 3035 4010 6015 5540 2060 2585 5095 8565
 """
-SHARES = {"letters": 0.35, "signs": 0.15, "characters": 0.15, "numbers": 0.1, "scribbles": 0.25}
-HARD_SHARES = {kind: 0.625 * share for kind, share in SHARES.items()} | {"pairs": 0.25, "sideways": 0.125}
+SHARES = {
+    "letters": 0.22,
+    "signs": 0.09,
+    "characters": 0.09,
+    "numbers": 0.06,
+    "pairs": 0.25,
+    "sideways": 0.13,
+    "scribbles": 0.16,
+}
 
 Strokes = tuple[np.ndarray, ...]
 
 
-def scribble(rng: np.random.Generator, kind: str | None = None, shares: dict[str, float] = SHARES) -> Strokes:
+def scribble(rng: np.random.Generator, kind: str | None = None) -> Strokes:
     """Draw something that is no digit: strokes, each `(K, 2) float64`, y down, in a box of about 1 x 1.
 
-    kind: one of KINDS, chosen by the shares where none is given. Of HARD_SHARES three eighths are digits turned, or
-    laid over one another: what reads digits would be unsettled by these, what only tells digits from the rest gains.
-    Raises KeyError for another kind.
+    kind: one of KINDS, chosen by SHARES where none is given. Raises KeyError for another kind.
     """
-    return KINDS[kind or str(rng.choice(list(shares), p=list(shares.values())))](rng)
+    return KINDS[kind or str(rng.choice(list(SHARES), p=list(SHARES.values())))](rng)
 
 
 @cache

@@ -6,7 +6,7 @@ from digit_core.bank import Bank
 from digit_core.classifier import Network, load_classifier
 from digit_core.digit_score import learn_digit_score
 from digit_core.model_store import STARTER_IDS, save_network
-from digit_core.scribbles import HARD_SHARES, scribble
+from digit_core.scribbles import SHARES, scribble
 from digit_core.settings import read_settings
 from digit_core.strokes import render
 from digit_core.synthetic import draw_digit
@@ -52,7 +52,7 @@ def test_the_same_seed_learns_the_same(small_bank):
 
 
 @pytest.mark.parametrize("model_id", STARTER_IDS)
-@pytest.mark.parametrize("kind", HARD_SHARES)
+@pytest.mark.parametrize("kind", SHARES)
 def test_the_starters_turn_away_what_is_no_digit(model_id, kind):
     said = load_classifier(model_id, read_settings()).predict_all(draw(200, kind, seed=8))
     much_like_digits = kind in ("characters", "pairs", "sideways")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from digit_core.scribbles import HARD_SHARES, KINDS, LETTERS, LOOKALIKES, SHARES, SIGNS, scribble
+from digit_core.scribbles import KINDS, LETTERS, LOOKALIKES, SHARES, SIGNS, scribble
 from digit_core.strokes import render
 from digit_core.synthetic import read_ways
 
@@ -37,8 +37,6 @@ def test_every_other_letter_is_learned_from():
     assert letters == every - set(read_ways(LOOKALIKES))
 
 
-def test_digits_turned_or_laid_over_one_another_are_among_the_hard_ones_alone():
-    assert set(HARD_SHARES) - set(SHARES) == {"pairs", "sideways"}
-    assert [sum(shares.values()) for shares in (SHARES, HARD_SHARES)] == pytest.approx([1, 1])
-    with pytest.raises(KeyError):
-        scribble(np.random.default_rng(3), shares={"digits": 1.0})
+def test_each_kind_but_the_lookalikes_has_a_share_of_the_whole():
+    assert set(SHARES) == set(KINDS) - {"lookalikes"}
+    assert sum(SHARES.values()) == pytest.approx(1)
