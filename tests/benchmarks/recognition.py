@@ -206,7 +206,7 @@ def measure(settings: Settings, readers: list[Reader], images: np.ndarray, label
     row("right, all drawings", [f"{100 * each.accuracy:.2f}" for each in evaluations])
     no_digits = [_no_digit(i) for i in range(SCRIBBLES)]
     sure = [(r.read(np.array([r.see(*each) for each in no_digits])).max(axis=1) > SURE).mean() for r in readers]
-    row(f"letters and scribbles taken for a digit with confidence above {SURE}", [f"{100 * each:.2f}" for each in sure])
+    row(f"what is no digit taken for one with confidence above {SURE}", [f"{100 * each:.2f}" for each in sure])
 
     print("\nPoints lost against strokes big and centred, paired, in each group's worst condition. The 95 % intervals")
     print("take drawings as independent, and do not know that the condition was picked as the worst.\n")
