@@ -60,9 +60,14 @@ def enter(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> Drawing:
 
 
 def enter_image(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> np.ndarray:
-    """Bring a drawing in, in a way that is drawn by lot; as strokes where a photograph shows nothing."""
+    """Bring a drawing in, in a way that is drawn by lot, and return the image that networks read."""
+    return make_out(enter(strokes, rng), strokes)
+
+
+def make_out(drawing: Drawing, strokes: tuple[np.ndarray, ...]) -> np.ndarray:
+    """The image that networks read of a drawing of strokes: of these themselves where a photograph shows nothing."""
     try:
-        return preprocess(enter(strokes, rng))
+        return preprocess(drawing)
     except EmptyDrawing:
         return preprocess(Drawing(strokes))
 

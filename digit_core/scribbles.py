@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 
+from digit_core.strokes import turn
 from digit_core.synthetic import Ways, draw_digit, read_ways, write
 
 # Ways of writing, as in `synthetic.WAYS`.
@@ -213,8 +214,7 @@ def _sideways(rng: np.random.Generator) -> Strokes:
 def _turn(strokes: Strokes, angle: float) -> Strokes:
     """Strokes turned about their middle, by radians."""
     middle = np.concatenate(strokes).mean(axis=0)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return tuple((stroke - middle) @ turn + middle for stroke in strokes)
+    return tuple(stroke + middle for stroke in turn([stroke - middle for stroke in strokes], angle))
 
 
 def _scrawl(rng: np.random.Generator) -> Strokes:

@@ -5,13 +5,11 @@ import math
 import numpy as np
 
 from digit_core.arrays import draw_once
-from digit_core.errors import EmptyDrawing
-from digit_core.handwriting import BOLD_PENS, SHEET, draw_on_canvas
+from digit_core.handwriting import BOLD_PENS, SHEET, draw_on_canvas, make_out
 from digit_core.photographs import photograph
 from digit_core.pictures import read_picture
-from digit_core.preprocessing import preprocess
 from digit_core.settings import Settings
-from digit_core.strokes import SIDE
+from digit_core.strokes import SIDE, turn
 from digit_core.synthetic import draw_digit
 from digit_core.types import Drawing
 
@@ -39,26 +37,15 @@ def load_stress(settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def draw_stress() -> np.ndarray:
     """Draw the images that `load_stress` returns."""
     rng = np.random.default_rng(SEED)
-    return np.array(
-        [_enter(draw_digit(digit, rng), way, rng) for way in WAYS for digit in range(10) for _ in range(EACH)]
-    )
-
-
-def _enter(strokes: tuple[np.ndarray, ...], way: str, rng: np.random.Generator) -> np.ndarray:
-    """What a network reads of strokes that come in so; as strokes where nothing can be made out."""
-    try:
-        return preprocess(_bring(strokes, way, rng))
-    except EmptyDrawing:
-        return preprocess(Drawing(strokes))
+    drawn = ((way, draw_digit(digit, rng)) for way in WAYS for digit in range(10) for _ in range(EACH))
+    return np.array([make_out(_bring(strokes, way, rng), strokes) for way, strokes in drawn])
 
 
 def _bring(strokes: tuple[np.ndarray, ...], way: str, rng: np.random.Generator) -> Drawing:
     if way == "photograph":
         return read_picture(photograph(strokes, rng))
     if way == "tilted":
-        angle = np.radians(rng.uniform(*TILTS) * rng.choice((-1, 1)))
-        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        return Drawing(tuple(stroke @ turn for stroke in strokes))
+        return Drawing(turn(strokes, np.radians(rng.uniform(*TILTS) * rng.choice((-1, 1)))))
     extent, share = SMALL
     if way != "small":
         extent = rng.uniform(*PICTURE[0])

@@ -130,6 +130,12 @@ def place(strokes: Sequence[np.ndarray], extent: float, at: ArrayLike) -> tuple[
     return tuple((stroke - (low + high) / 2) * extent / longest + at for stroke in strokes)
 
 
+def turn(strokes: Sequence[np.ndarray], angle: float) -> tuple[np.ndarray, ...]:
+    """Turn strokes, each `(K, 2)`, y down, about the origin, clockwise as one sees it, by radians."""
+    matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return tuple(stroke @ matrix for stroke in strokes)
+
+
 def sketch(strokes: Sequence[np.ndarray], pen: int, side: int = 280) -> np.ndarray:
     """Draw strokes as a canvas shows them, where they are and as wide as the pen.
 

@@ -9,7 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digit_core.errors import DigitError, EmptyDrawing, TooLarge, UnreadableInput
-from digit_core.strokes import BOX, CENTRE, MAX_POINTS, PEN, SIDE, read_strokes, render, sketch, strokes_from_canvas
+from digit_core.strokes import (
+    BOX,
+    CENTRE,
+    MAX_POINTS,
+    PEN,
+    SIDE,
+    read_strokes,
+    render,
+    sketch,
+    strokes_from_canvas,
+    turn,
+)
 from digit_core.synthetic import draw_digit
 
 SEVEN = np.array([(60, 60), (200, 60), (110, 220)], np.float64)
@@ -353,6 +364,11 @@ def test_a_dot_beside_a_line_is_drawn():
 def test_nothing_drawn_is_no_digit(strokes):
     with pytest.raises(EmptyDrawing, match=r"no ink. Draw a digit\."):
         render(strokes)
+
+
+def test_strokes_are_turned_clockwise_about_the_origin():
+    (turned,) = turn([np.array([[1.0, 0.0], [0.0, 2.0]])], np.pi / 2)
+    np.testing.assert_allclose(turned, [[0, 1], [-2, 0]], atol=1e-12)  # to the right becomes down
 
 
 def test_a_sketch_shows_strokes_where_they_are():

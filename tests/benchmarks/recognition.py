@@ -39,7 +39,7 @@ from digit_core.preprocessing import preprocess
 from digit_core.presets import CHOOSING_IMAGES
 from digit_core.scribbles import KINDS, scribble
 from digit_core.settings import Settings, read_settings
-from digit_core.strokes import place, read_strokes, sketch
+from digit_core.strokes import place, read_strokes, sketch, turn
 from digit_core.training import to_input
 from digit_core.types import Dataset, Drawing
 from tests.benchmarks.training import plain_convnet
@@ -83,12 +83,6 @@ def read_writers(path: Path, writers: Sequence[int]) -> tuple[list[Strokes], np.
     return [read_strokes(entry["strokes"]) for entry, _ in kept], labels, by
 
 
-def tilt(strokes: Strokes, degrees: float) -> Strokes:
-    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    turn = np.array([[cosine, sine], [-sine, cosine]])
-    return tuple(stroke @ turn for stroke in strokes)
-
-
 def lay(strokes: Strokes, pen: int, share: float, corner: bool) -> Strokes:
     """Put strokes onto the canvas so that they span a share of it, in the middle or in the corner, their ink inside."""
     extent = min(share * SIDE, SIDE - 2 * EDGE - pen)
@@ -102,14 +96,14 @@ def conditions() -> Iterator[tuple[str, str, Callable[[Strokes, np.random.Genera
 
     def as_strokes(pen: int, share: float, corner: bool = False, degrees: float = 0.0):  # type: ignore[no-untyped-def]
         def enter(strokes: Strokes, rng: np.random.Generator) -> tuple[Drawing, np.ndarray]:
-            laid = lay(tilt(strokes, degrees), pen, share, corner)
+            laid = lay(turn(strokes, np.radians(degrees)), pen, share, corner)
             return Drawing(laid), sketch(laid, pen, SIDE)
 
         return enter
 
     def as_picture(pen: int, share: float, corner: bool = False, degrees: float = 0.0):  # type: ignore[no-untyped-def]
         def enter(strokes: Strokes, rng: np.random.Generator) -> tuple[Drawing, np.ndarray]:
-            picture = sketch(lay(tilt(strokes, degrees), pen, share, corner), pen, SIDE)
+            picture = sketch(lay(turn(strokes, np.radians(degrees)), pen, share, corner), pen, SIDE)
             return picture_from_array(picture), picture
 
         return enter
