@@ -14,14 +14,24 @@ from digit_core.types import Prediction, TrainEvent
 # Okabe and Ito's colours, told apart by colour-blind people and on light and dark grounds alike.
 COLOURS = ("#0088cc", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a500", "#888888")
 GREY = "#888888"
+# What is written in a chart stands out from the ground that the page gives it, light or dark (WCAG 2: by 4.5 to 1).
+INK = {"expr": "luminance(background) > 0.2 ? '#454f5a' : '#c4ccd4'"}
+FULL_INK = {"expr": "luminance(background) > 0.2 ? 'black' : 'white'"}
+STRONG = 0.057  # the share of a true digit's images from which white stands out from its blue cell on a light ground
 DAYS = 7  # with drawings, over which a share is averaged
 PROMINENT = 0.2  # the probability that a digit reaches at least once to have a line of its own
 SMOOTHED = 5, 25  # points over which a curve of batches is averaged, at least and at most
 
 
+@alt.theme.register("digit_lab", enable=True)
+def _look() -> alt.theme.ThemeConfig:
+    written = {"labelColor": INK, "titleColor": INK}
+    return {"config": {"axis": written, "legend": written, "text": {"color": INK}}}  # type: ignore[typeddict-item]
+
+
 def leave_data_out(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """What of a chart stays the same when its data change: it takes long to make, and browsers draw what is new."""
-    return {name: value for name, value in chart.to_dict().items() if name not in ("data", "datasets", "config")}
+    return {name: value for name, value in chart.to_dict().items() if name not in ("data", "datasets")}
 
 
 def tabulate_probabilities(predictions: Sequence[Prediction]) -> pd.DataFrame:
@@ -164,7 +174,7 @@ def chart_shares(
         tooltip=["name:O", "drawings:Q", "right:Q", alt.Tooltip("share:Q", format=".1%")],
     )
     few = "datum.drawings < 100 ? datum.right + ' of ' + datum.drawings : format(datum.share, '.0%')"
-    counts = base.transform_calculate(count=few).mark_text(dy=-8, color="gray")
+    counts = base.transform_calculate(count=few).mark_text(dy=-8)
     return alt.layer(base.mark_bar(color=COLOURS[0]), counts.encode(alt.Text("count:N"))).properties(height=220)
 
 
@@ -180,7 +190,7 @@ def chart_days(by_day: Mapping[date, tuple[int, int]]) -> alt.LayerChart | alt.F
     base = alt.Chart(frame).encode(alt.X("yearmonthdate(day):T", title="Day"))
     axis = alt.Axis(format="%")
     points = base.mark_circle(color=COLOURS[0], opacity=0.6).encode(
-        alt.Y("share:Q", title="Read right", axis=axis).scale(zero=False),
+        alt.Y("share:Q", title="Read right", axis=axis).scale(domain=(0, 1)),
         alt.Size("drawings:Q", legend=None).scale(rangeMin=20, rangeMax=200),
         tooltip=["day:T", "drawings:Q", "right:Q", alt.Tooltip("share:Q", format=".1%")],
     )
@@ -218,7 +228,7 @@ def _wilson(total: int, correct: int) -> tuple[float, float]:
 def chart_confusion(
     confusion_matrix: np.ndarray, marked: tuple[int, int] | None = None
 ) -> alt.LayerChart | alt.FacetChart:
-    """Heat map of a confusion matrix `(10, 10)`, `[true, predicted]`; colour by share of the true digit.
+    """Heat map of a confusion matrix `(10, 10)`, `[true, predicted]`; the bluer, the larger the share.
 
     marked: the cell that is looked at; a click on another one selects it, as `cell`, by its `true` and `predicted`.
     """
@@ -235,14 +245,16 @@ def chart_confusion(
     base = alt.Chart(frame).encode(
         alt.X("predicted:O", title="Read as", axis=alt.Axis(labelAngle=0)), alt.Y("true:O", title="True digit")
     )
-    cells = base.mark_rect().encode(
-        alt.Color("share:Q", legend=None).scale(scheme="blues", domain=(0, 0.1), clamp=True),
+    cells = base.mark_rect(color="#0d4f94").encode(
+        alt.Opacity("share:Q", legend=None).scale(type="sqrt", domain=(0, 0.1), range=(0.06, 1), clamp=True),
         tooltip=["true:O", "predicted:O", "count:Q", alt.Tooltip("share:Q", format=".2%")],
     )
     counts = (
         base.transform_filter("datum.count > 0")
         .mark_text(fontSize=11)
-        .encode(alt.Text("count:Q"), color=alt.condition("datum.share > 0.075", alt.value("white"), alt.value("black")))
+        .encode(
+            alt.Text("count:Q"), color=alt.condition(f"datum.share > {STRONG}", alt.value("white"), alt.value(FULL_INK))
+        )
     )
     if marked is None:
         return alt.layer(cells, counts).properties(height=360)

@@ -24,7 +24,7 @@ def show_comparison(run: Run, settings: Settings) -> None:
         return
     comparisons, counts = found
     _show_verdict(comparisons, run.config.base_model_id)
-    share = st.column_config.NumberColumn(format="percent")
+    share = st.column_config.NumberColumn(format="%.2f %%")
     st.dataframe(
         pd.DataFrame([_row(each) for each in comparisons]),
         hide_index=True,
@@ -79,8 +79,8 @@ def show_changes(run: Run, settings: Settings) -> None:
 def _row(each: Comparison) -> dict[str, str | float | int]:
     return {
         "read rightly of": each.name,
-        "before": each.before / each.total,
-        "after": each.after / each.total,
+        "before": 100 * each.before / each.total,
+        "after": 100 * each.after / each.total,
         "turned right": each.after - each.before + each.turned_wrong,
         "turned wrong": each.turned_wrong,
         "images": each.total,

@@ -96,7 +96,7 @@ def _show_entry(store: FeedbackStore, around: list[Feedback], which: Selection, 
     with left:
         _show_pictures(entry, 168)
     with right:
-        st.subheader(_verdict(entry), anchor=False)
+        st.header(_verdict(entry), anchor=False)
         for answer in entry.answers:
             st.markdown(f"{answer['model_id'].upper()} read **{answer['digit']}** ({answer['confidence']:.1%} sure)")
         if not entry.answers:

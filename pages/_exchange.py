@@ -26,7 +26,7 @@ state = st.session_state
 
 def show_export(store: FeedbackStore, which: Selection) -> None:
     """Choose a form, have the file made, and download it."""
-    st.subheader("Export", anchor=False)
+    st.header("Export", anchor=False)
     count = store.count(which)
     st.caption("What was deleted, or judged by nobody, is written only where it is chosen above.")
     form = st.selectbox("As", list(FORMATS), format_func=FORMATS.__getitem__, key="form", width=360)
@@ -60,7 +60,7 @@ def show_export(store: FeedbackStore, which: Selection) -> None:
 
 def show_import(store: FeedbackStore) -> None:
     """Take a file in, and tell what came of it."""
-    st.subheader("Import", anchor=False)
+    st.header("Import", anchor=False)
     file = st.file_uploader(
         "An exported file, strokes with labels, or pictures in folders 0 to 9",
         ["jsonl", "gz", "npz", "zip"],

@@ -34,7 +34,7 @@ FILES = {
 def show_model(info: ModelInfo, marks: Marks | None, settings: Settings) -> None:
     """All that is known of one model; marks: how it did on the stress drawings."""
     reads = ", reads where no other is named" if load_default(settings) == info.model_id else ""
-    st.subheader(f"{info.model_id}: {info.architecture.upper()}{reads}", anchor=False)
+    st.header(f"{info.model_id}: {info.architecture.upper()}{reads}", anchor=False)
     with st.container(horizontal=True, key="model_actions"):
         offer_model_actions(info.model_id, settings)
     view = switch("View of the model", VIEWS, "model_view", persist_state="session")

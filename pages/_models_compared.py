@@ -19,7 +19,7 @@ MOST_COMPARED = 8  # models: as many as there are colours
 
 def compare_models(infos: list[ModelInfo], settings: Settings) -> None:
     """Compare two or more models on the same images."""
-    st.subheader("Compared", anchor=False)
+    st.header("Compared", anchor=False)
     exam = choose_exam(settings)
     if exam is not None:
         _show_answers(infos, exam, settings)

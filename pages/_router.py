@@ -6,6 +6,12 @@ import streamlit as st
 
 from pages._operator import show_lock
 
+# On the light blue of the dark theme's buttons and tags, dark letters can be read; and answers are the largest figures.
+LOOK = """<style>
+[data-testid^="stBaseButton-primary"], [data-tag] * { color: light-dark(#ffffff, #10161d); }
+[class*="st-key-answer_"] [data-testid="stMetricValue"] { font-size: 3.5rem; }
+</style>"""
+
 st.set_page_config(
     page_title="Digit Lab",
     page_icon=str(Path(__file__).parent / "_icon.png"),  # a page's own icon would be fetched from another host
@@ -22,5 +28,6 @@ page = st.navigation(
     ],
     position="top",
 )
+st.html(LOOK)
 show_lock(page.url_path)
 page.run()

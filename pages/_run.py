@@ -65,7 +65,7 @@ def show_run(run: Run, ghost: str | None, settings: Settings) -> None:
     """Status, progress, curves, pictures and what can be done with one run; ghost: a run to compare with."""
     events = read_events(model_folder(run.run_id, settings))
     steps = [event for event in events if event.kind in STEPS]
-    st.subheader(f"{run.run_id}: {run.status}", anchor=False)
+    st.header(f"{run.run_id}: {run.status}", anchor=False)
     _show_status(run, events, settings)
     learned = run.status == "finished" and run.config.base_model_id is not None
     if learned:

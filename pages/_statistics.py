@@ -21,7 +21,7 @@ def show_statistics(store: FeedbackStore, which: Selection, settings: Settings) 
     stats = store.stats(which)
     with st.container(horizontal=True, key="totals"):
         st.metric("Judged", f"{stats.total:,}", border=True)
-        st.metric("Read right", f"{stats.correct / stats.total:.1%}" if stats.total else "–", border=True)
+        st.metric("Read right", f"{100 * stats.correct / stats.total:.1f} %" if stats.total else "–", border=True)
         st.metric("Misread", f"{stats.total - stats.correct:,}", border=True)
         st.metric("Collected", f"{stats.collected:,}", border=True, help="Drawings with a label that no model read")
     if not stats.total:
@@ -29,33 +29,33 @@ def show_statistics(store: FeedbackStore, which: Selection, settings: Settings) 
         return
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("By digit", anchor=False)
+        st.header("By digit", anchor=False)
         chart = chart_shares(stats.by_digit, "Digit that was meant", range(10))
         st.altair_chart(chart, alt="Share read right, by digit", key="by_digit")
     with right:
-        st.subheader("Over time", anchor=False)
+        st.header("Over time", anchor=False)
         st.altair_chart(chart_days(stats.by_day), alt="Share read right and drawings judged, by day", key="by_day")
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("By model", anchor=False)
+        st.header("By model", anchor=False)
         _table({name.upper(): share for name, share in stats.by_model.items()}, "model")
         _show_duels(stats)
     with right:
-        st.subheader("By kind of input", anchor=False)
+        st.header("By kind of input", anchor=False)
         _table({KINDS.get(kind, kind): share for kind, share in stats.by_kind.items()}, "came as")
         if stats.by_visitor:
-            st.subheader("By person or class", anchor=False)
+            st.header("By person or class", anchor=False)
             _table(stats.by_visitor, "name")
     _show_confusions(stats, which, settings)
-    st.subheader("How far confidence can be trusted", anchor=False)
+    st.header("How far confidence can be trusted", anchor=False)
     st.caption("On the dashed line, of answers with 90 % confidence 90 % are right; below it, they are too sure.")
     chart = chart_calibration(stats.by_confidence)
     st.altair_chart(chart, alt="Share of right answers against their confidence", key="calibration")
 
 
 def _table(shares: dict[str, tuple[int, int]], name: str) -> None:
-    rows = [(key, total, correct / total) for key, (total, correct) in shares.items()]
-    share = st.column_config.ProgressColumn("read right", format="percent", min_value=0, max_value=1)
+    rows = [(key, total, 100 * correct / total) for key, (total, correct) in shares.items()]
+    share = st.column_config.ProgressColumn("read right", format="%.1f %%", min_value=0, max_value=100)
     frame = pd.DataFrame(rows, columns=[name, "drawings", "share"])
     st.dataframe(frame, hide_index=True, column_config={"share": share}, key=f"table_{name}")
 
@@ -73,20 +73,20 @@ def _show_confusions(stats: FeedbackStats, which: Selection, settings: Settings)
     model_id = which.model_id or load_default(settings)
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("What people's drawings were read as", anchor=False)
+        st.header("What people's drawings were read as", anchor=False)
         words = "Confusion matrix of people's drawings: rows are what they meant"
         st.altair_chart(chart_confusion(stats.confusion_matrix), alt=words, key="confusion_people")
     with right:
         try:
             info = load_info(model_id, settings)
             matrix = load_evaluation(info, settings).confusion_matrix
-            st.subheader(f"What {model_id.upper()} read its test images as", anchor=False)
+            st.header(f"What {model_id.upper()} read its test images as", anchor=False)
             words = f"Confusion matrix of the test images of {info.dataset}"
             st.altair_chart(chart_confusion(matrix), alt=words, key="confusion_test")
-            st.caption(f"Test images of {info.dataset.split('+')[0]}.")
+            st.caption(f"Test images of {info.tested_on}.")
         except ModelUnavailable:
             st.caption(f"The model {model_id} is not here any more: there is nothing to compare with.")
     if stats.confusions:
-        st.subheader("Most often confused", anchor=False)
+        st.header("Most often confused", anchor=False)
         pairs = [(label_of(true), str(read), n) for true, read, n in stats.confusions]
         st.dataframe(pd.DataFrame(pairs[:PAIRS], columns=["it is", "read as", "times"]), hide_index=True, key="pairs")

@@ -77,7 +77,7 @@ def read_drawing(mode: InputKind) -> Drawing | None:
         return Drawing(strokes) if strokes else None
     if mode == "import":
         brought, words = state.brought
-        st.image(cv2.resize(brought, None, fx=6, fy=6, interpolation=cv2.INTER_NEAREST), caption=words)
+        st.image(cv2.resize(brought, None, fx=6, fy=6, interpolation=cv2.INTER_NEAREST), caption=words, alt=words)
         return Drawing(image=brought)
     if mode == "upload":
         file = st.file_uploader(
@@ -104,7 +104,7 @@ def show_answer(prediction: Prediction) -> None:
             often = f"  \n:small[:gray[{frequency(prediction.confidence)}]]" if prediction.is_digit else ""
             st.markdown(f"{words}, {figure}{often}")
         seen = cv2.resize((prediction.image * 255).astype(np.uint8), None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
-        st.image(seen, caption="As it saw it", width=84)
+        st.image(seen, caption="As it saw it", width=84, alt=f"What {prediction.model_id.upper()} saw")
 
 
 def frequency(confidence: float) -> str:

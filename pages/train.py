@@ -60,7 +60,7 @@ def image_words(config: TrainConfig) -> str:
 
 def compare(chosen: list[Run]) -> None:
     """Curves of several runs laid over each other, and in what they differ."""
-    st.subheader("Compared", anchor=False)
+    st.header("Compared", anchor=False)
     show_curves([run.run_id for run in chosen], settings)
     table = pd.DataFrame({run.run_id: {name: str(value) for name, value in vars(run.config).items()} for run in chosen})
     st.dataframe(table[table.nunique(axis=1) > 1], key="differences")
@@ -103,7 +103,7 @@ with right, told_errors():
         )
 
 if history:
-    st.subheader("Runs", anchor=False)
+    st.header("Runs", anchor=False)
     st.caption("Choose one to look at it, or several to lay their curves over each other.")
     table = pd.DataFrame(
         {
@@ -112,7 +112,7 @@ if history:
             "network": [network_words(run.config) for run in history],
             "images": [image_words(run.config) for run in history],
             "epochs": [run.config.epochs for run in history],
-            "right": [accuracies.get(run.run_id) for run in history],
+            "right": [100 * accuracies[run.run_id] if run.run_id in accuracies else None for run in history],
             "took": [run.elapsed_s for run in history],
             "started": pd.to_datetime([run.started_at for run in history], utc=True),
         }
@@ -121,7 +121,7 @@ if history:
         table,
         hide_index=True,
         column_config={
-            "right": st.column_config.NumberColumn("test images right", format="percent"),
+            "right": st.column_config.NumberColumn("test images right", format="%.2f %%"),
             "took": st.column_config.NumberColumn("seconds of training", format="%.0f"),
             "started": st.column_config.DatetimeColumn(format="D MMM, HH:mm", timezone="UTC"),
         },

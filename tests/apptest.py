@@ -57,7 +57,7 @@ def strokes_left(app: AppTest) -> int:
 def said(app: AppTest) -> str:
     """All sentences on the page."""
     assert not app.exception
-    elements = (*app.error, *app.warning, *app.info, *app.success, *app.subheader, *app.caption)
+    elements = (*app.error, *app.warning, *app.info, *app.success, *app.header, *app.caption)
     return "\n".join([str(element.value) for element in elements] + [element.text for element in app.progress])
 
 

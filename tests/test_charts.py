@@ -1,4 +1,6 @@
 import dataclasses
+import re
+import tomllib
 from datetime import date
 
 import numpy as np
@@ -18,6 +20,7 @@ from digit_core.charts import (
     tabulate_probabilities,
     tabulate_training,
 )
+from digit_core.settings import ROOT
 from digit_core.types import Prediction, TrainEvent
 
 EVENTS = [
@@ -53,6 +56,23 @@ def test_a_chart_without_its_data_is_the_same_for_other_data():
     one, other = (leave_data_out(chart_probabilities(table)) for table in tables)
     assert one == other
     assert "encoding" in one
+
+
+def test_what_is_written_in_a_chart_stands_out_from_the_ground_of_both_themes():
+    theme = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
+    written = leave_data_out(chart_probabilities(tabulate_probabilities([prediction("cnn")])))["config"]["axis"]
+    on_light, on_dark = re.findall("#[0-9a-f]{6}", written["labelColor"]["expr"])
+    assert contrast(on_light, theme["light"]["backgroundColor"]) > 4.5
+    assert contrast(on_dark, theme["dark"]["backgroundColor"]) > 4.5
+    assert contrast(on_light, theme["dark"]["backgroundColor"]) < 4.5
+
+
+def contrast(colour: str, ground: str) -> float:
+    """How far two colours stand out from one another (WCAG 2)."""
+    shares = np.array([[int(each[i : i + 2], 16) / 255 for i in (1, 3, 5)] for each in (colour, ground)])
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    darker, lighter = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return (lighter + 0.05) / (darker + 0.05)
 
 
 def test_training_is_tabulated_per_batch_smoothed_and_per_epoch():

@@ -99,7 +99,7 @@ def test_what_was_gained_is_shown_accepted_and_undone(learn, taught):
         in (said(learn))
     )
     table = next(frame.value for frame in learn.dataframe if "turned wrong" in frame.value)
-    assert table.iloc[0].tolist() == ["test images of mnist", 0.99, 0.995, 8, 3, 1000]
+    assert table.iloc[0].tolist() == ["test images of mnist", 99.0, 99.5, 8, 3, 1000]
     press(learn, "Accept")
     assert load_default(read_settings()) == "taught"
     press(learn, "Go back to cnn")
@@ -141,7 +141,7 @@ def test_the_second_press_of_a_double_click_starts_nothing(learn, keep_run, monk
     press(learn, "Learn")
     assert len(plans) == 2 and learn.selectbox(key="watched_lesson").value == "lesson-2"
     learn.selectbox(key="watched_lesson").set_value("lesson-1").run()
-    assert any("lesson-1" in head.value for head in learn.subheader)
+    assert any("lesson-1" in head.value for head in learn.header)
 
 
 @pytest.mark.parametrize(

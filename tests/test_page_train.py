@@ -432,7 +432,7 @@ def test_several_runs_are_laid_over_each_other(app, keep_run):
         "selection": {"rows": [0, 1], "columns": [], "cells": []}
     }
     app.switch_page("train.py").run()
-    assert "Compared" in [header.value for header in app.subheader]
+    assert "Compared" in [header.value for header in app.header]
     assert charts(app) == 4
 
 

@@ -5,12 +5,20 @@ Chromium is the system's: `apt-get install chromium`, or its path in the variabl
 
 import os
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from live import Server, run_server
+
+from digit_core.feedback import FeedbackStore
+from digit_core.strokes import render
+from digit_core.types import Drawing, Feedback
 
 if TYPE_CHECKING:  # Playwright may be missing: the tests skip then, this file does not
     from visitor import Visitor
@@ -76,6 +84,23 @@ def guarded_server(isolate: Isolate, tmp_path: Path) -> Iterator[Server]:
     """A server whose operator's password is "open sesame"."""
     with run_server(tmp_path, isolate(tmp_path) | {"DIGIT_LAB_ADMIN_PASSWORD": "open sesame"}) as server:
         yield server
+
+
+@pytest.fixture
+def lived_in(
+    server: Server, keep_run: Callable[..., Path], handwriting: dict[int, tuple[np.ndarray, ...]]
+) -> Iterator[None]:
+    """A server where somebody has trained a network and misread drawings were told."""
+    done = ("queued", "started", "batch", "epoch", "finished")
+    folder = keep_run("cnn-20261121-070000", *done, message="97.50 % of 2,000 test images", settings=server.settings)
+    answers = tuple({"model_id": name, "sha256": "0" * 64, "digit": 1, "confidence": 0.9} for name in ("cnn", "ann"))
+    with closing(FeedbackStore(server.settings.database_url)) as store:
+        for digit in range(2, 10):
+            strokes = handwriting[digit]
+            entry = (str(uuid.uuid4()), datetime.now(UTC), "somebody", Drawing(strokes), "canvas", render(strokes))
+            store.add(Feedback(*entry, answers, digit))
+    yield
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

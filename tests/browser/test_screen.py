@@ -1,33 +1,8 @@
 """Whatever the screen: narrow or wide, light or dark, opened at any page."""
 
-import shutil
-import uuid
-from collections.abc import Iterator
-from datetime import UTC, datetime
-
 import numpy as np
 import pytest
 from visitor import Visitor, expect
-
-from digit_core.feedback import FeedbackStore
-from digit_core.strokes import render
-from digit_core.types import Drawing, Feedback
-
-
-@pytest.fixture
-def lived_in(server, keep_run, handwriting) -> Iterator[None]:
-    """A server where somebody has trained a network and misread drawings were told."""
-    done = ("queued", "started", "batch", "epoch", "finished")
-    folder = keep_run("cnn-20261121-070000", *done, message="97.50 % of 2,000 test images", settings=server.settings)
-    store = FeedbackStore(server.settings.database_url)
-    answers = tuple({"model_id": name, "sha256": "0" * 64, "digit": 1, "confidence": 0.9} for name in ("cnn", "ann"))
-    for digit in range(2, 10):
-        strokes = handwriting[digit]
-        entry = (str(uuid.uuid4()), datetime.now(UTC), "somebody", Drawing(strokes), "canvas", render(strokes))
-        store.add(Feedback(*entry, answers, digit))
-    store.close()
-    yield
-    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])

@@ -19,6 +19,7 @@ TITLES = {
     "/train": "Train a network",
     "/models": "Models",
     "/feedback": "What people said",
+    "/collect": "Collect drawings",
     "/learn": "Learn from people",
 }
 MODELS = ("cnn", "ann")
@@ -91,8 +92,7 @@ class Visitor:
 
     def follow(self, path: str) -> "Visitor":
         """Choose a page from the menu."""
-        name = {"/": "Draw", "/train": "Train", "/models": "Models", "/feedback": "Feedback", "/learn": "Learn"}[path]
-        self.menu().get_by_text(name, exact=True).click()
+        self.menu().get_by_text("Draw" if path == "/" else path[1:].capitalize(), exact=True).click()
         return self.settle(path)
 
     def menu(self) -> Locator:
@@ -143,6 +143,11 @@ class Visitor:
 
     def clear(self) -> "Visitor":
         return self._mount_again("Clear")
+
+    def keep(self) -> "Visitor":
+        """Give the drawing that was asked for, once the canvas, which waits 0.2 s for more, has told of it."""
+        self.page.wait_for_timeout(400)
+        return self._mount_again("Keep")
 
     def _mount_again(self, name: str) -> "Visitor":
         self._take_up_pen()
