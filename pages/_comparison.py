@@ -30,6 +30,7 @@ def show_comparison(run: Run, settings: Settings) -> None:
         hide_index=True,
         column_config={"images": st.column_config.NumberColumn(format="localized"), "before": share, "after": share},
         key=f"compared_{run.run_id}",
+        alt="What share of each kind of images is read right before and after the lesson, and how many turned",
     )
     st.caption(
         f"Drawings it learned from: {counts['learned']:,} that were misread or collected, {counts['confirmed']:,} that "
@@ -69,7 +70,9 @@ def show_changes(run: Run, settings: Settings) -> None:
     if found := runs.load_comparisons(run.run_id, settings):
         with st.expander("Before and after, by digit"):
             columns = {each.name: [_words(*counted) for counted in each.by_digit] for each in found[0]}
-            st.dataframe(pd.DataFrame(columns, index=range(10)).rename_axis("digit"), key=f"digits_{run.run_id}")
+            table = pd.DataFrame(columns, index=range(10)).rename_axis("digit")
+            words = "How many of each digit are read right before and after the lesson, by kind of images"
+            st.dataframe(table, key=f"digits_{run.run_id}", alt=words)
     lost = runs.load_pictures(run.run_id, "lost", settings)
     if lost is not None and len(lost.images):
         st.markdown(f"**What {run.config.base_model_id} read rightly and this one does not**, people's drawings first")

@@ -38,14 +38,14 @@ def show_statistics(store: FeedbackStore, which: Selection, settings: Settings) 
     left, right = st.columns(2, gap="large")
     with left:
         st.header("By model", anchor=False)
-        _table({name.upper(): share for name, share in stats.by_model.items()}, "model")
+        _table({name.upper(): share for name, share in stats.by_model.items()}, "model", "model")
         _show_duels(stats)
     with right:
         st.header("By kind of input", anchor=False)
-        _table({KINDS.get(kind, kind): share for kind, share in stats.by_kind.items()}, "came as")
+        _table({KINDS.get(kind, kind): share for kind, share in stats.by_kind.items()}, "came as", "kind of input")
         if stats.by_visitor:
             st.header("By person or class", anchor=False)
-            _table(stats.by_visitor, "name")
+            _table(stats.by_visitor, "name", "person or class")
     _show_confusions(stats, which, settings)
     st.header("How far confidence can be trusted", anchor=False)
     st.caption("On the dashed line, of answers with 90 % confidence 90 % are right; below it, they are too sure.")
@@ -53,11 +53,17 @@ def show_statistics(store: FeedbackStore, which: Selection, settings: Settings) 
     st.altair_chart(chart, alt="Share of right answers against their confidence", key="calibration")
 
 
-def _table(shares: dict[str, tuple[int, int]], name: str) -> None:
+def _table(shares: dict[str, tuple[int, int]], name: str, words: str) -> None:
     rows = [(key, total, 100 * correct / total) for key, (total, correct) in shares.items()]
     share = st.column_config.ProgressColumn("read right", format="%.1f %%", min_value=0, max_value=100)
     frame = pd.DataFrame(rows, columns=[name, "drawings", "share"])
-    st.dataframe(frame, hide_index=True, column_config={"share": share}, key=f"table_{name}")
+    st.dataframe(
+        frame,
+        hide_index=True,
+        column_config={"share": share},
+        key=f"table_{name}",
+        alt=f"How many drawings were judged, and what share of them was read right, by {words}",
+    )
 
 
 def _show_duels(stats: FeedbackStats) -> None:
@@ -89,4 +95,6 @@ def _show_confusions(stats: FeedbackStats, which: Selection, settings: Settings)
     if stats.confusions:
         st.header("Most often confused", anchor=False)
         pairs = [(label_of(true), str(read), n) for true, read, n in stats.confusions]
-        st.dataframe(pd.DataFrame(pairs[:PAIRS], columns=["it is", "read as", "times"]), hide_index=True, key="pairs")
+        frame = pd.DataFrame(pairs[:PAIRS], columns=["it is", "read as", "times"])
+        words = "Which digits were read as which others, the most frequent first"
+        st.dataframe(frame, hide_index=True, key="pairs", alt=words)

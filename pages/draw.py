@@ -131,7 +131,7 @@ def warn(predictions: list[Prediction]) -> None:
                 "the right one for 199.",
                 icon=":material/help:",
             )
-    if len({prediction.digit for prediction in predictions}) > 1:
+    if len({prediction.digit for prediction in predictions if prediction.is_digit}) > 1:
         st.warning("The models disagree: look at the bars, and say which digit it is.", icon=":material/call_split:")
 
 

@@ -63,7 +63,8 @@ def compare(chosen: list[Run]) -> None:
     st.header("Compared", anchor=False)
     show_curves([run.run_id for run in chosen], settings)
     table = pd.DataFrame({run.run_id: {name: str(value) for name, value in vars(run.config).items()} for run in chosen})
-    st.dataframe(table[table.nunique(axis=1) > 1], key="differences")
+    differing = table[table.nunique(axis=1) > 1]
+    st.dataframe(differing, key="differences", alt="The settings in which these runs differ, a column for each run")
 
 
 st.title("Train a network")
@@ -128,6 +129,7 @@ if history:
         on_select=pick,
         selection_mode="multi-row",
         key=HISTORY,
+        alt="All runs with their status, network, images, accuracy and time, the newest first",
     )
     rows = [row for row in event["selection"]["rows"] if row < len(history)]
     if len(rows) > 1:

@@ -123,6 +123,20 @@ def test_a_digit_is_not_called_none(app, handwriting):
     assert "does not look like a digit" not in said(draw(app, handwriting[2]))
 
 
+@pytest.mark.parametrize(("scores", "told"), [((0.9, 0.9), True), ((0.9, 0.1), False)])
+def test_models_disagree_only_where_they_take_it_for_a_digit(app, handwriting, monkeypatch, scores, told):
+    judges: list[Network] = []
+
+    def judge(self, images):
+        if self not in judges:
+            judges.append(self)
+        place = judges.index(self)
+        return np.tile(np.eye(10, dtype=np.float32)[place], (len(images), 1)), np.full(len(images), scores[place])
+
+    monkeypatch.setattr(Network, "judge", judge)
+    assert ("The models disagree" in said(draw(app, handwriting[2]))) == told
+
+
 def test_a_confidence_is_told_as_how_often_it_is_right(app, handwriting):
     draw(app, handwriting[2])
     assert sum("times in 1,000" in text.value for text in app.markdown) == 2

@@ -1,0 +1,24 @@
+"""What holds of every page alike."""
+
+import ast
+
+import pytest
+
+from digit_core.settings import ROOT
+
+PAINTED = {"altair_chart", "dataframe", "image", "vega_lite_chart"}  # by a browser, where a screen reader sees nothing
+CALLS = [
+    pytest.param(call, id=f"{path.name}:{call.lineno}")
+    for path in sorted((ROOT / "pages").glob("*.py"))
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in PAINTED
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_what_is_painted_is_described_for_who_does_not_see_it(call):
+    assert "alt" in {keyword.arg for keyword in call.keywords}
+
+
+def test_there_is_something_painted():
+    assert len(CALLS) > 15
