@@ -23,10 +23,12 @@ from digit_core.types import Drawing, Feedback, InputKind, ModelInfo, Prediction
 from pages._inside import see_inside
 from pages._shared import (
     NO_DIGIT,
+    Tile,
     ask_visitor,
     canvas,
     clear,
     label_of,
+    show_tiles,
     switch,
     told_errors,
     undo,
@@ -34,6 +36,7 @@ from pages._shared import (
 )
 
 PEN_WIDTH = 20  # canvas pixels
+SEEN_SIDE = 84  # pixels: three for each of an image
 INVITATIONS: dict[InputKind, str] = {
     "canvas": "Draw a digit from 0 to 9 with mouse, finger or pen: large or small, anywhere.",
     "upload": "Choose a picture of one digit. Its colours, size and place do not matter.",
@@ -98,13 +101,17 @@ def show_answer(prediction: Prediction) -> None:
     """
     words = next(words for least, words in WORDS if prediction.confidence >= least)
     figure = "over 99.9 %" if prediction.confidence > 0.999 else f"{100 * prediction.confidence:.1f} %"
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"answer_{prediction.model_id}"):
+    key = f"answer_{prediction.model_id}"
+    with st.container(border=True, horizontal=True, vertical_alignment="center", gap="xsmall", key=key):
         with st.container(width="content", gap=None):
-            st.metric(f"{prediction.model_id.upper()} reads", prediction.digit, width="content")
+            # Heights are told, here and of the chart, so that nothing moves when a browser fetches what draws them.
+            st.metric(f"{prediction.model_id.upper()} reads", prediction.digit, width="content", height=102)
             often = f"  \n:small[:gray[{frequency(prediction.confidence)}]]" if prediction.is_digit else ""
             st.markdown(f"{words}, {figure}{often}")
-        seen = cv2.resize((prediction.image * 255).astype(np.uint8), None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
-        st.image(seen, caption="As it saw it", width=84, alt=f"What {prediction.model_id.upper()} saw")
+        seen = (prediction.image * 255).astype(np.uint8)
+        tile = Tile(seen, f"What {prediction.model_id.upper()} saw", "As it saw it")
+        with st.container(width=SEEN_SIDE + 12):
+            show_tiles([tile], f"seen_{prediction.model_id}", side=SEEN_SIDE)
 
 
 def frequency(confidence: float) -> str:
@@ -283,10 +290,9 @@ with right, told_errors():
                 show_answer(prediction)
         warn(predictions)
         table = tabulate_probabilities(predictions)
+        spec = spec_of([prediction.model_id for prediction in predictions], table)
         words = "Probability of each digit, by model"
-        st.vega_lite_chart(
-            table, spec_of([prediction.model_id for prediction in predictions], table), alt=words, key="probabilities"
-        )
+        st.vega_lite_chart(table, spec, height=240, alt=words, key="probabilities")
         answered = (drawing, mode, image, predictions)
         ask_verdict(answered)
         state.shown = answered

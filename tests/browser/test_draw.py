@@ -37,6 +37,23 @@ def test_an_answer_follows_the_drawing(visit, handwriting):
     visitor.clear().sees_no_answer().draw(handwriting[6]).sees(6)
 
 
+@pytest.mark.parametrize("screen", [{}, PHONE], ids=["desktop", "phone"])
+def test_nothing_moves_when_an_answer_comes(visit, handwriting, screen):
+    visitor = visit(**screen)
+    visitor.page.wait_for_timeout(500)
+    visitor.page.evaluate(
+        """() => {
+            window.moves = [];
+            const note = list => window.moves.push(...list.getEntries().filter(each => !each.hadRecentInput));
+            new PerformanceObserver(note).observe({ type: "layout-shift" });
+        }"""
+    )
+    visitor.draw(handwriting[7]).sees(7)
+    expect(visitor.page.get_by_test_id("stVegaLiteChart").locator("canvas, svg").first).to_be_visible()
+    visitor.page.wait_for_timeout(500)
+    assert visitor.page.evaluate("window.moves.map(each => each.value)") == []
+
+
 def test_undo_takes_the_last_stroke_off_the_canvas(visit, handwriting):
     visitor = visit().draw(handwriting[7]).sees(7)
     ink = visitor.ink()
