@@ -129,7 +129,7 @@ if history:
         on_select=pick,
         selection_mode="multi-row",
         key=HISTORY,
-        alt="All runs with their status, network, images, accuracy and time, the newest first",
+        alt="All runs with their status, network, images, accuracy and time; Shift and Space choose the one in focus",
     )
     rows = [row for row in event["selection"]["rows"] if row < len(history)]
     if len(rows) > 1:
