@@ -13,7 +13,7 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="Run `
 # What others made: the canvas's own tools are 22.4 pixels high, not 24, and the page offers undo and clear beside them;
 # Streamlit's field for files has a role that contradicts its tabindex.
 NOT_OURS = {"exclude": [['[data-testid="stBidiComponentIsolated"]'], ['[data-testid="stFileUploaderDropzone"]']]}
-SCREENS = {"light": {"scheme": "light"}, "dark": {"scheme": "dark"}, "phone": {"scheme": "dark", **PHONE}}
+SCREENS = {"light": {"scheme": "light"}, "dark phone": {"scheme": "dark", **PHONE}}
 Judge = Callable[[Visitor], None]
 
 
