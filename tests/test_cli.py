@@ -128,12 +128,14 @@ def test_an_output_that_cannot_be_written_is_told(drawings, tmp_path):
     assert (result.exit_code, "There is no folder for" in result.stderr, result.stdout) == (2, True, "")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows says it in words of its own.")
 @pytest.mark.parametrize("arguments", [["evaluate", "--data", "a" * 300], ["feedback", "import", "a" * 300]])
 def test_a_name_that_cannot_be_one_is_told(arguments):
     result = run(*arguments)
     assert (result.exit_code, "File name too long. Check its name" in result.stderr) == (1, True)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux has names that are no text.")
 def test_a_file_whose_name_is_no_text_is_read(seven):
     strange = seven.rename(os.fsdecode(os.fsencode(seven.parent) + b"/s\xff.png"))
     command = [sys.executable, "-m", "digit_core", "predict", os.fsencode(strange)]
@@ -142,6 +144,7 @@ def test_a_file_whose_name_is_no_text_is_read(seven):
     assert (done.returncode, b": 7 (" in done.stdout) == (0, True)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no /dev/null.")
 def test_a_device_is_written_to_and_stays_one(drawings, tmp_path):
     link = tmp_path / "nothing"
     link.symlink_to("/dev/null")

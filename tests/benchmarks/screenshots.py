@@ -1,17 +1,25 @@
-"""The pictures of the README, taken from the real app: python -m tests.benchmarks.screenshots (needs Chromium)."""
+"""The pictures of the documents, from the real app: python -m tests.benchmarks.screenshots (needs Chromium)."""
 
 import os
 import shutil
 import tempfile
 from unittest import mock
 
+import numpy as np
+from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
+from digit_core.photographs import photograph
+from digit_core.pictures import read_picture
+from digit_core.preprocessing import find_ink, preprocess
 from digit_core.settings import ROOT
+from digit_core.strokes import place, sketch
+from digit_core.types import Drawing
 from tests.benchmarks.speed import CHROMIUM_FLAGS, server
 
 SEVEN = (((62, 70), (120, 60), (196, 66), (170, 120), (140, 180), (122, 236)), ((96, 152), (140, 146), (190, 148)))
 INSIDE = {"ink": "Which ink", "alike": "Look-alikes", "changes": "What if", "replay": "Replay"}
+STEP = 240  # pixels: a picture of one step
 SIZES = {"draw": (1280, 800, "light"), "draw_phone": (390, 844, "dark")}
 
 
@@ -59,7 +67,26 @@ def open_mistakes(page: Page) -> None:
     page.wait_for_timeout(2500)
 
 
+def show_steps() -> None:
+    """A drawing in a corner and a photograph, each with what becomes of it."""
+    strokes = tuple(np.array(stroke, float) for stroke in SEVEN)
+    canvas = sketch(place(strokes, 70, (215, 215)), 9)
+    photo = read_picture(photograph(strokes, np.random.default_rng(4))).image
+    cut_out = canvas[175:255, 175:255]
+    rows = (
+        (canvas, cut_out, preprocess(Drawing(image=canvas))),
+        (255 - photo, find_ink(photo), preprocess(Drawing(image=photo))),
+    )
+    sheet = Image.new("RGB", (3 * (STEP + 12) - 12, 2 * (STEP + 12) - 12), "white")
+    for down, row in enumerate(rows):
+        for across, picture in enumerate(row):
+            tile = Image.fromarray(picture).resize((STEP, STEP), Image.Resampling.NEAREST)
+            sheet.paste(tile, (across * (STEP + 12), down * (STEP + 12)))
+    sheet.save(ROOT / "docs" / "steps.png")
+
+
 def main() -> None:
+    show_steps()
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     os.environ.pop("DIGIT_LAB_MNIST", None)  # no image of MNIST may be in a picture
     with (
