@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Security
+from fastapi import APIRouter, Path, Query, Request, Security
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
@@ -111,7 +111,7 @@ async def models(request: Request) -> Models:
 
 
 @router.get("/models/{model_id}", responses=responses(404, 503))
-async def model(request: Request, model_id: str) -> ListedModel:
+async def model(request: Request, model_id: Annotated[str, Path(description="The id of the model.")]) -> ListedModel:
     """Tell what is known of one model."""
     service = service_of(request)
     return await service.lookups.run(service.load_model, model_id)
