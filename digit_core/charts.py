@@ -1,4 +1,4 @@
-"""Numbers -> Altair charts, for pages and notebooks alike."""
+"""Numbers -> Altair charts, for pages and notebooks alike; importing it makes their look Altair's theme."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ from digit_core.types import Prediction, TrainEvent
 COLOURS = ("#0088cc", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a500", "#888888")
 GREY = "#888888"
 # What is written in a chart stands out from the ground that the page gives it, light or dark (WCAG 2: by 4.5 to 1).
-INK = {"expr": "luminance(background) > 0.2 ? '#454f5a' : '#c4ccd4'"}
-FULL_INK = {"expr": "luminance(background) > 0.2 ? 'black' : 'white'"}
+INK = {"expr": "luminance(background) <= 0.2 ? '#c4ccd4' : '#454f5a'"}
+FULL_INK = {"expr": "luminance(background) <= 0.2 ? 'white' : 'black'"}
 STRONG = 0.057  # the share of a true digit's images from which white stands out from its blue cell on a light ground
 DAYS = 7  # with drawings, over which a share is averaged
 PROMINENT = 0.2  # the probability that a digit reaches at least once to have a line of its own
@@ -26,7 +26,8 @@ SMOOTHED = 5, 25  # points over which a curve of batches is averaged, at least a
 @alt.theme.register("digit_lab", enable=True)
 def _look() -> alt.theme.ThemeConfig:
     written = {"labelColor": INK, "titleColor": INK}
-    return {"config": {"axis": written, "legend": written, "text": {"color": INK}}}  # type: ignore[typeddict-item]
+    view = {"continuousWidth": 300, "continuousHeight": 300}  # as large as Altair's own theme makes a chart
+    return {"config": {"axis": written, "legend": written, "text": {"color": INK}, "view": view}}  # type: ignore[typeddict-item]
 
 
 def leave_data_out(chart: alt.TopLevelMixin) -> dict[str, Any]:

@@ -194,7 +194,7 @@ def _summary(entry: Feedback) -> dict[str, Any]:
 def _line(entry: Feedback) -> str:
     label = NONE if entry.true_digit is None else entry.true_digit
     label = label if entry.judged else "unjudged"
-    read = ", ".join(f"{each['model_id']} {each['digit']} ({each['confidence']:.0%})" for each in entry.answers)
+    read = ", ".join(f"{each['model_id']} {each['digit']} ({100 * each['confidence']:.0f} %)" for each in entry.answers)
     who = f"  {entry.visitor}" if entry.visitor else ""
     return f"{entry.created_at:%Y-%m-%d %H:%M}  {entry.id}  {label}  {read or 'collected'}{who}"
 

@@ -104,7 +104,7 @@ def check_validation(name: str, share: float) -> None:
     most = (count_images(base) + CHOOSING_DRAWINGS) / count_images(name)
     if "drawings" in added and share > most:
         raise InvalidConfig(
-            f"The validation share is {share:.1%}, which would take in what is no digit. Choose at most "
+            f"The validation share is {100 * share:.1f} %, which would take in what is no digit. Choose at most "
             f"{math.floor(1000 * most) / 10} %."
         )
 

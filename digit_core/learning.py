@@ -242,12 +242,12 @@ def _label(entry: Feedback) -> int:
 
 
 def _repeat(entries: Sequence[Feedback], rng: np.random.Generator) -> Labelled:
-    """Each drawing as it was, then written again so often that all have their share."""
+    """Each drawing so often that all have their share: as it was, lest it be misread again, and written again in turn."""
     repeats = int(np.clip(SHARE * OLD / max(len(entries), 1), 1, MOST_REPEATS))
     images, digits = [], []
     for entry in entries:
         for number in range(repeats):
-            images.append(_write_again(entry, rng) if number else entry.image)
+            images.append(_write_again(entry, rng) if number % 2 else entry.image)
             digits.append(_label(entry))
     return np.array(images, np.uint8).reshape(-1, 28, 28), np.array(digits, np.int64)
 

@@ -107,7 +107,7 @@ def _unpack(contents: dict[str, bytes], folder: Path, settings: Settings) -> Non
 def _load_images(settings: Settings, on_progress: Callable[[str], None]) -> Dataset:
     if find_mnist(settings):
         return load_mnist(settings)
-    return load_synthetic(settings, lambda share: on_progress(f"Drawing digits: {share:.0%}"))
+    return load_synthetic(settings, lambda share: on_progress(f"Drawing digits: {100 * share:.0f} %"))
 
 
 def _adopt(path: Path, folder: Path, settings: Settings, brightest: int, on_progress: Callable[[str], None]) -> None:

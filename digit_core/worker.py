@@ -199,7 +199,7 @@ def _train(
         tell(TrainEvent("started", time.time(), message=message))
 
     def tell_share(what: str, share: float) -> None:
-        report(f"{what}: {share:.0%}")
+        report(f"{what}: {100 * share:.0f} %")
 
     stop = folder / "stop"
     config = runs.load_run(folder.name, settings).config

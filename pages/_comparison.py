@@ -9,7 +9,7 @@ from digit_core import runs
 from digit_core.learning import FEEDBACK, find_losses
 from digit_core.settings import Settings
 from digit_core.types import Comparison, Run
-from pages._shared import show_pictures
+from pages._shared import percent, show_pictures
 
 
 def show_comparison(run: Run, settings: Settings) -> None:
@@ -41,10 +41,9 @@ def show_comparison(run: Run, settings: Settings) -> None:
 def _show_verdict(comparisons: Sequence[Comparison], base_id: str | None) -> None:
     losses = find_losses(comparisons)
     for each in losses:
-        before, after = (100 * right / each.total for right in (each.before, each.after))
+        before, after = (percent(right / each.total, 2) for right in (each.before, each.after))
         st.warning(
-            f"It forgot: of the {each.name} it reads {after:.2f} % rightly, {base_id} {before:.2f} %. "
-            "Better discard it.",
+            f"It forgot: of the {each.name} it reads {after} rightly, {base_id} {before}. Better discard it.",
             icon=":material/warning:",
         )
     if losses:

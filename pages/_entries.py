@@ -13,7 +13,7 @@ from digit_core.feedback_export import picture_of
 from digit_core.selection import Selection, find_doubt
 from digit_core.types import Feedback, InputKind
 from pages._operator import LOCK, guarded_button, is_operator
-from pages._shared import image_tag, label_of, tell
+from pages._shared import image_tag, label_of, percent, tell
 
 KINDS: dict[InputKind, str] = {
     "canvas": "drawing",
@@ -98,7 +98,9 @@ def _show_entry(store: FeedbackStore, around: list[Feedback], which: Selection, 
     with right:
         st.header(_verdict(entry), anchor=False)
         for answer in entry.answers:
-            st.markdown(f"{answer['model_id'].upper()} read **{answer['digit']}** ({answer['confidence']:.1%} sure)")
+            st.markdown(
+                f"{answer['model_id'].upper()} read **{answer['digit']}** ({percent(answer['confidence'])} sure)"
+            )
         if not entry.answers:
             st.markdown("No model read it: it was collected.")
         by = f", by {entry.visitor}" if entry.visitor else ""

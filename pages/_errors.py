@@ -12,7 +12,7 @@ from digit_core.exams import Exam, list_exams, load_exam, take_exam
 from digit_core.settings import Settings
 from digit_core.types import ModelInfo
 from pages._gallery import close_image, show_gallery
-from pages._shared import switch
+from pages._shared import percent, switch
 
 NAMES = {"mnist": "MNIST test images", "stress": "Stress drawings", "feedback": "Feedback"}
 state = st.session_state
@@ -47,7 +47,7 @@ def show_errors(info: ModelInfo, settings: Settings) -> None:
     probabilities = read_exam(info, exam, settings)
     evaluation = evaluate(exam.y_true, probabilities)
     st.markdown(
-        f"**{100 * evaluation.accuracy:.2f} %** of {len(exam.images):,} right, {len(evaluation.mistakes):,} wrong."
+        f"**{percent(evaluation.accuracy, 2)}** of {len(exam.images):,} right, {len(evaluation.mistakes):,} wrong."
     )
     _open_worst(evaluation.confusion_matrix, (info.model_id, exam.name))
     cell = state.cell_true, state.cell_read

@@ -12,7 +12,7 @@ from digit_core.feedback_import import import_feedback
 from digit_core.model_store import storing
 from digit_core.selection import Selection
 from pages._operator import guarded_button
-from pages._shared import told_errors
+from pages._shared import percent, told_errors
 
 FORMATS: dict[Format, str] = {
     "jsonl.gz": "All that is known of each (.jsonl.gz), to import again",
@@ -35,7 +35,7 @@ def show_export(store: FeedbackStore, which: Selection) -> None:
         bar = st.progress(0.0, "Writing")
         with storing(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
             written = export_feedback(
-                store, file, form, which, lambda share: bar.progress(share, f"Writing: {share:.0%}")
+                store, file, form, which, lambda share: bar.progress(share, f"Writing: {percent(share, 0)}")
             )
             file.seek(0)
             state.export = wanted, file.read(), written

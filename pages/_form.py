@@ -26,7 +26,7 @@ from digit_core.presets import CONFIGS, PRESETS, estimate_seconds, estimate_star
 from digit_core.settings import Settings
 from digit_core.training import check_config
 from digit_core.types import FOR_ANN, FOR_CNN, Architecture, Optimizer, Padding, Schedule, TrainConfig
-from pages._shared import duration, tell, told_errors
+from pages._shared import duration, percent, tell, told_errors
 
 IMAGES = {
     "mnist": "MNIST",
@@ -153,7 +153,7 @@ def _download(name: str, download: Callable[..., object], settings: Settings) ->
     """Fetch a data set and show the page anew; tell why, where that fails."""
     bar = st.progress(0.0, f"Downloading {name}")
     with told_errors():
-        download(settings, lambda share: bar.progress(share, f"Downloading {name}: {share:.0%}"))
+        download(settings, lambda share: bar.progress(share, f"Downloading {name}: {percent(share, 0)}"))
         state.fetched = name
         st.rerun()
     bar.empty()

@@ -13,7 +13,7 @@ from digit_core.exams import Exam
 from digit_core.feedback import FeedbackStore, share_store
 from digit_core.settings import read_settings
 from digit_core.types import Drawing, Feedback, ModelInfo
-from pages._shared import image_tag, label_of, told_errors, visitor
+from pages._shared import image_tag, label_of, percent, told_errors, visitor
 
 LEAF = 18  # images at once
 PURPOSES = {"give": "given to feedback", "doubt": "marked: its label is wrong"}
@@ -38,7 +38,7 @@ def show_gallery(exam: Exam, places: np.ndarray, info: ModelInfo, probabilities:
     with st.container(horizontal=True, gap="small", key="images"):
         for place in places[LEAF * (leaf - 1) : LEAF * leaf].tolist():
             row = probabilities[place]
-            words = f"{exam.sources[place]}: a {exam.y_true[place]}, read as {row.argmax()}, {row.max():.1%} sure"
+            words = f"{exam.sources[place]}: a {exam.y_true[place]}, read as {row.argmax()}, {percent(row.max())} sure"
             with st.container(width=76, gap="xsmall", key=f"image_{place}"):
                 st.html(image_tag(exam.images[place], words, 72, "display: block"))
                 label = f"{exam.y_true[place]} as {row.argmax()}"
@@ -70,9 +70,9 @@ def _show_image(exam: Exam, place: int, info: ModelInfo, row: np.ndarray) -> Non
         with st.container(width=168):
             st.html(image_tag(image, f"{source}: a {true}, read as {read}", 168, "display: block"))
         with st.container(width=260, gap="small"):
-            st.markdown(f"**A {true}, read as {read}** ({row.max():.1%} sure)  \n{source[0].upper()}{source[1:]}")
+            st.markdown(f"**A {true}, read as {read}** ({percent(row.max())} sure)  \n{source[0].upper()}{source[1:]}")
             second = int(np.argsort(-row)[1])
-            st.caption(f"{info.model_id}'s second guess: {second} ({row[second]:.1%}).")
+            st.caption(f"{info.model_id}'s second guess: {second} ({percent(row[second])}).")
             words = f"{source[0].upper()}{source[1:]}: a {true}"
             st.button(
                 "Open on the page Draw",

@@ -13,7 +13,7 @@ from digit_core.preprocessing import preprocess
 from digit_core.settings import read_settings
 from digit_core.strokes import place, sketch
 from digit_core.types import Drawing, ModelInfo, Prediction
-from pages._shared import Tile, show_tiles, told_errors
+from pages._shared import Tile, percent, show_tiles, told_errors
 
 VIEWS = {"ink": "Which ink", "alike": "Look-alikes", "changes": "What if", "replay": "Replay"}
 REPLAY_SIDE, REPLAY_PEN = 140, 9  # pixels
@@ -99,7 +99,7 @@ def _show_changes(image: np.ndarray, info: ModelInfo, answer: Prediction) -> Non
         Tile(
             change.image,
             f"{change.name}: read as {change.digit}",
-            f"{change.name}<br><b>{change.digit}</b> {100 * change.confidence:.0f} %",
+            f"{change.name}<br><b>{change.digit}</b> {percent(change.confidence, 0)}",
             change.digit != answer.digit,
         )
         for change in changes

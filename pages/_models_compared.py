@@ -13,6 +13,7 @@ from digit_core.types import ModelInfo
 from pages._errors import choose_exam, read_exam
 from pages._gallery import close_image, show_gallery
 from pages._run import show_curves
+from pages._shared import percent
 
 MOST_COMPARED = 8  # models: as many as there are colours
 
@@ -35,7 +36,8 @@ def _show_answers(infos: list[ModelInfo], exam: Exam, settings: Settings) -> Non
         for model_id, evaluation in evaluations.items():
             right = len(exam.images) - len(evaluation.mistakes)
             st.markdown(
-                f"**{model_id}**: {right:,} of {len(exam.images):,} right ({evaluation.accuracy:.2%})", width="content"
+                f"**{model_id}**: {right:,} of {len(exam.images):,} right ({percent(evaluation.accuracy, 2)})",
+                width="content",
             )
     left, right = st.columns(2, gap="large")
     with left:

@@ -16,7 +16,7 @@ from digit_core.settings import Settings, read_settings
 from digit_core.types import Run, TrainEvent
 from pages._comparison import show_changes, show_comparison
 from pages._run_actions import offer_actions
-from pages._shared import duration, show_pictures, tell, told_errors
+from pages._shared import duration, percent, show_pictures, tell, told_errors
 
 BEST_BEFORE = "best before"
 METRICS = ("accuracy", "loss")
@@ -162,7 +162,7 @@ def _show_result(run: Run, settings: Settings) -> None:
         st.error(str(error), icon=":material/error:")
         return
     figures = {
-        "Test accuracy": f"{100 * info.test_accuracy:.2f} %",
+        "Test accuracy": percent(info.test_accuracy, 2),
         "Test loss": f"{info.test_loss:.4f} nats",
         "Parameters": f"{info.parameters:,}",
         "Size": f"{info.size_bytes / 1e6:.2f} MB",

@@ -21,6 +21,7 @@ from digit_core.types import Pictures
 
 NO_DIGIT = "no digit"
 CANVAS_SIDE = 288  # pixels: fits a phone that is 320 wide
+TILE_MARGIN = 12  # pixels wider than a picture, which its caption may take
 
 
 @contextmanager
@@ -44,6 +45,11 @@ def duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Say a share of one: `99.5 %`."""
+    return f"{100 * share:.{digits}f} %"
 
 
 def show_pictures(pictures: Pictures, y_pred: Sequence[int], key: str) -> None:
@@ -72,7 +78,7 @@ def show_tiles(tiles: Sequence[Tile], key: str, side: int = 52) -> None:
     for image, words, caption, marked in tiles:
         frame = "outline: 3px solid #e69f00" if marked else ""
         figures.append(
-            f'<figure style="margin: 0; width: {side + 12}px; text-align: center">'
+            f'<figure style="margin: 0; width: {side + TILE_MARGIN}px; text-align: center">'
             f"{image_tag(image, words, side, frame)}"
             f'<figcaption style="font-size: 0.8rem; line-height: 1.2">{caption}</figcaption></figure>'
         )

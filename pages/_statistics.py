@@ -11,7 +11,7 @@ from digit_core.model_store import load_default, load_evaluation, load_info
 from digit_core.selection import Selection
 from digit_core.settings import Settings
 from pages._entries import KINDS
-from pages._shared import label_of
+from pages._shared import label_of, percent
 
 PAIRS = 10  # most often confused
 
@@ -21,7 +21,7 @@ def show_statistics(store: FeedbackStore, which: Selection, settings: Settings) 
     stats = store.stats(which)
     with st.container(horizontal=True, key="totals"):
         st.metric("Judged", f"{stats.total:,}", border=True)
-        st.metric("Read right", f"{100 * stats.correct / stats.total:.1f} %" if stats.total else "–", border=True)
+        st.metric("Read right", percent(stats.correct / stats.total) if stats.total else "–", border=True)
         st.metric("Misread", f"{stats.total - stats.correct:,}", border=True)
         st.metric("Collected", f"{stats.collected:,}", border=True, help="Drawings with a label that no model read")
     if not stats.total:

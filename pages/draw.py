@@ -28,6 +28,7 @@ from pages._shared import (
     canvas,
     clear,
     label_of,
+    percent,
     show_tiles,
     switch,
     told_errors,
@@ -36,7 +37,7 @@ from pages._shared import (
 )
 
 PEN_WIDTH = 20  # canvas pixels
-SEEN_SIDE = 84  # pixels: three for each of an image
+SEEN_SIDE = 84  # pixels: three times an image's 28
 INVITATIONS: dict[InputKind, str] = {
     "canvas": "Draw a digit from 0 to 9 with mouse, finger or pen: large or small, anywhere.",
     "upload": "Choose a picture of one digit. Its colours, size and place do not matter.",
@@ -100,7 +101,7 @@ def show_answer(prediction: Prediction) -> None:
     How often such an answer is right is known of digits alone.
     """
     words = next(words for least, words in WORDS if prediction.confidence >= least)
-    figure = "over 99.9 %" if prediction.confidence > 0.999 else f"{100 * prediction.confidence:.1f} %"
+    figure = "over 99.9 %" if prediction.confidence > 0.999 else percent(prediction.confidence)
     key = f"answer_{prediction.model_id}"
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="xsmall", key=key):
         with st.container(width="content", gap=None):
@@ -292,7 +293,7 @@ with right, told_errors():
         table = tabulate_probabilities(predictions)
         spec = spec_of([prediction.model_id for prediction in predictions], table)
         words = "Probability of each digit, by model"
-        st.vega_lite_chart(table, spec, height=240, alt=words, key="probabilities")
+        st.vega_lite_chart(table, spec, height=spec["height"], alt=words, key="probabilities")
         answered = (drawing, mode, image, predictions)
         ask_verdict(answered)
         state.shown = answered

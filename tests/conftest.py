@@ -125,8 +125,9 @@ def bank(lend_bank: Callable[[Path], None], private: Path) -> Bank:
 
 
 @pytest.fixture
-def keep_run() -> Callable[..., Path]:
-    """Write a run's folder by hand, as its process would have done `age` seconds ago."""
+def keep_run() -> Iterator[Callable[..., Path]]:
+    """Write a run's folder by hand, as its process would have done `age` seconds ago; it goes when the test ends."""
+    folders = []
 
     def write(
         run_id: str, *kinds: EventKind, age: float = 60.0, message: str = "", settings: Settings | None = None
@@ -134,6 +135,7 @@ def keep_run() -> Callable[..., Path]:
         """Keep events of these kinds; the message is the last one's."""
         folder = (settings or read_settings()).models / run_id
         folder.mkdir(parents=True)
+        folders.append(folder)
         write_file(folder / "config.json", to_json(TrainConfig(dataset="synthetic", epochs=2)))
         metrics = {"loss": 0.5, "accuracy": 0.8, "val_loss": 0.4, "val_accuracy": 0.9}
         start = time.time() - age
@@ -143,7 +145,9 @@ def keep_run() -> Callable[..., Path]:
         (folder / "events.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         return folder
 
-    return write
+    yield write
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

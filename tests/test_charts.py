@@ -61,7 +61,7 @@ def test_a_chart_without_its_data_is_the_same_for_other_data():
 def test_what_is_written_in_a_chart_stands_out_from_the_ground_of_both_themes():
     theme = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
     written = leave_data_out(chart_probabilities(tabulate_probabilities([prediction("cnn")])))["config"]["axis"]
-    on_light, on_dark = re.findall("#[0-9a-f]{6}", written["labelColor"]["expr"])
+    on_dark, on_light = re.findall("#[0-9a-f]{6}", written["labelColor"]["expr"])
     assert contrast(on_light, theme["light"]["backgroundColor"]) > 4.5
     assert contrast(on_dark, theme["dark"]["backgroundColor"]) > 4.5
     assert contrast(on_light, theme["dark"]["backgroundColor"]) < 4.5

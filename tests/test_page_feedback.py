@@ -117,8 +117,8 @@ def test_a_drawing_is_opened_with_all_that_is_known_of_it(app):
     press(app, "Older")
     assert "It is 7" in said(app)
     assert [text.value for text in app.markdown if "read **" in text.value] == [
-        "ANN read **1** (30.0% sure)",
-        "CNN read **7** (30.0% sure)",
+        "ANN read **1** (30.0 % sure)",
+        "CNN read **7** (30.0 % sure)",
     ]
     assert [text.value for text in app.text] == ["Drawing of 2026-03-01 12:00 UTC, by Zoë", "a *barred* one"]
     assert tiles(press(app, "All drawings")) == 2

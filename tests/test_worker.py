@@ -209,11 +209,10 @@ def test_a_stopped_download_stops_the_run(settings, monkeypatch):
         for _ in range(100):
             time.sleep(0.1)
             on_progress("Downloading MNIST", 0.2)
+        raise AssertionError("It went on to its end.")
 
     monkeypatch.setattr(worker, "load_dataset", download)
-    start = time.monotonic()
     assert execute_run(run_id, settings, lambda event: None) is None
-    assert time.monotonic() - start < 5
     assert kinds(settings, run_id)[-1] == "stopped"
 
 

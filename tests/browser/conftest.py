@@ -92,15 +92,18 @@ def lived_in(
 ) -> Iterator[None]:
     """A server where somebody has trained a network and misread drawings were told."""
     done = ("queued", "started", "batch", "epoch", "finished")
-    folder = keep_run("cnn-20261121-070000", *done, message="97.50 % of 2,000 test images", settings=server.settings)
+    keep_run("cnn-20261121-070000", *done, message="97.50 % of 2,000 test images", settings=server.settings)
     answers = tuple({"model_id": name, "sha256": "0" * 64, "digit": 1, "confidence": 0.9} for name in ("cnn", "ann"))
+    entries = []
+    for digit in range(2, 10):
+        strokes = handwriting[digit]
+        entry = (str(uuid.uuid4()), datetime.now(UTC), "somebody", Drawing(strokes), "canvas", render(strokes))
+        entries.append(Feedback(*entry, answers, digit))
     with closing(FeedbackStore(server.settings.database_url)) as store:
-        for digit in range(2, 10):
-            strokes = handwriting[digit]
-            entry = (str(uuid.uuid4()), datetime.now(UTC), "somebody", Drawing(strokes), "canvas", render(strokes))
-            store.add(Feedback(*entry, answers, digit))
-    yield
-    shutil.rmtree(folder)
+        store.add_all(entries)
+        yield
+        for each in entries:
+            store.delete(store.get(each.id))
 
 
 @pytest.fixture

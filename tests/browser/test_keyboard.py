@@ -1,4 +1,4 @@
-"""Every action but the drawing itself, which a picture stands in for, by the keyboard alone."""
+"""The main ways through the app, by the keyboard alone; a picture stands in for the drawing."""
 
 import re
 
@@ -6,6 +6,7 @@ import pytest
 from visitor import Visitor, expect
 
 from digit_core.pictures import encode_png
+from digit_core.runs import list_runs
 from digit_core.strokes import sketch
 
 FURTHEST = 150  # presses of Tab
@@ -40,7 +41,7 @@ def test_a_picture_is_given_judged_looked_into_and_found_in_the_log(visit, handw
     reach(visitor, ".st-key-mode")
     press(visitor, "ArrowRight", "Space")
     expect(visitor.canvas()).to_have_count(0)
-    visitor.settle().page.wait_for_timeout(1000)
+    expect(page.get_by_test_id("stFileUploader").get_by_role("button", name="Upload")).to_be_visible()
     picture = tmp_path / "4.png"
     picture.write_bytes(encode_png(sketch([stroke * 200 + 40 for stroke in handwriting[4]], 20)))
     reach(visitor, '[data-testid="stFileUploader"]', "Upload")
@@ -55,7 +56,6 @@ def test_a_picture_is_given_judged_looked_into_and_found_in_the_log(visit, handw
     press(visitor, "Space")
     expect(page.locator(".st-key-inside_ink img").first).to_be_visible()
     page.keyboard.press("Control+Home")
-    page.evaluate("document.activeElement.blur()")
     reach(visitor, '[data-testid="stTopNavLink"]', "Feedback")
     press(visitor, "Enter").settle("/feedback")
     reach(visitor, ".st-key-view")
@@ -73,11 +73,11 @@ def test_a_run_is_chosen_in_its_table(visit, server, keep_run):
     expect(visitor.page.get_by_role("heading", name="ann-1: stopped")).to_be_visible()
     reach(visitor, "canvas")
     visitor.page.keyboard.press("Home")
-    rows = [run.name for run in sorted(server.settings.models.iterdir())]
-    for _ in rows:
+    runs = list_runs(server.settings)
+    for _ in runs:
         press(visitor, "ArrowDown")
     press(visitor, "Shift+Space")
-    expect(visitor.page.get_by_role("heading", name="ann-1: stopped")).to_have_count(0)
+    expect(visitor.page.get_by_role("heading", name=runs[-1].run_id)).to_be_visible()
 
 
 def test_models_are_chosen_by_name_and_a_cell_is_looked_into(visit):
