@@ -242,7 +242,7 @@ def _label(entry: Feedback) -> int:
 
 
 def _repeat(entries: Sequence[Feedback], rng: np.random.Generator) -> Labelled:
-    """Each drawing so often that all have their share: as it was, lest it be misread again, and written again in turn."""
+    """Each drawing so often that all have their share: by turns as it was, and written again."""
     repeats = int(np.clip(SHARE * OLD / max(len(entries), 1), 1, MOST_REPEATS))
     images, digits = [], []
     for entry in entries:

@@ -48,8 +48,8 @@ def duration(seconds: float) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """Say a share of one: `99.5 %`."""
-    return f"{100 * share:.{digits}f} %"
+    """Say a share of one: `99.5 %`, which no end of a line tears apart."""
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def show_pictures(pictures: Pictures, y_pred: Sequence[int], key: str) -> None:

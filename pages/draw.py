@@ -23,6 +23,7 @@ from digit_core.types import Drawing, Feedback, InputKind, ModelInfo, Prediction
 from pages._inside import see_inside
 from pages._shared import (
     NO_DIGIT,
+    TILE_MARGIN,
     Tile,
     ask_visitor,
     canvas,
@@ -37,6 +38,7 @@ from pages._shared import (
 )
 
 PEN_WIDTH = 20  # canvas pixels
+SURE = 0.999  # the largest confidence that is told in figures
 SEEN_SIDE = 84  # pixels: three times an image's 28
 INVITATIONS: dict[InputKind, str] = {
     "canvas": "Draw a digit from 0 to 9 with mouse, finger or pen: large or small, anywhere.",
@@ -101,7 +103,7 @@ def show_answer(prediction: Prediction) -> None:
     How often such an answer is right is known of digits alone.
     """
     words = next(words for least, words in WORDS if prediction.confidence >= least)
-    figure = "over 99.9 %" if prediction.confidence > 0.999 else percent(prediction.confidence)
+    figure = f"over {percent(SURE)}" if prediction.confidence > SURE else percent(prediction.confidence)
     key = f"answer_{prediction.model_id}"
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="xsmall", key=key):
         with st.container(width="content", gap=None):
@@ -111,7 +113,7 @@ def show_answer(prediction: Prediction) -> None:
             st.markdown(f"{words}, {figure}{often}")
         seen = (prediction.image * 255).astype(np.uint8)
         tile = Tile(seen, f"What {prediction.model_id.upper()} saw", "As it saw it")
-        with st.container(width=SEEN_SIDE + 12):
+        with st.container(width=SEEN_SIDE + TILE_MARGIN):
             show_tiles([tile], f"seen_{prediction.model_id}", side=SEEN_SIDE)
 
 

@@ -235,14 +235,14 @@ def test_right_is_logged_once_and_counted(app, handwriting):
     assert not [button for button in app.button if button.label.startswith("Right")]
     app.run()
     assert (stats().total, stats().correct, stats().by_digit[7]) == (1, 1, (1, 1))
-    assert totals(app) == ["1", "100.0 %", "0"]
+    assert totals(app) == ["1", "100.0\N{NO-BREAK SPACE}%", "0"]
 
 
 def test_a_correction_is_logged_and_counted(app, handwriting):
     draw(app, handwriting[7]).button(key="correct_1").click().run()
     assert "Logged: read as 7, but it is 1" in said(app)
     assert stats().confusions == [(1, 7, 1)]
-    assert totals(app) == ["1", "0.0 %", "1"]
+    assert totals(app) == ["1", "0.0\N{NO-BREAK SPACE}%", "1"]
     assert any("CNN 7, ANN 7" in text.value for text in see(app, "drawings").main.markdown)
 
 

@@ -43,7 +43,7 @@ def test_feedback_begins_with_an_invitation(app):
 
 def test_statistics_show_who_was_right(app):
     keep(say(7, 7, 1, visitor="Zoë"), say(7, 1, 7), say(3, 3, 3), say(5))
-    assert totals(app) == ["3", "66.7 %", "1"]
+    assert totals(app) == ["3", "66.7\N{NO-BREAK SPACE}%", "1"]
     texts = "\n".join(text.value for text in app.markdown)
     assert "ANN and CNN disagreed 2 times: ANN was right **1** times, CNN **1**, neither 0" in texts
     tables = [set(frame.value.columns) for frame in app.dataframe]
@@ -54,7 +54,7 @@ def test_statistics_of_one_model_are_its_own(app):
     keep(say(7, 7, 1), say(7, 7, 7))
     totals(app)
     app.selectbox(key="said_model").set_value("cnn").run()
-    assert [metric.value for metric in app.metric[:3]] == ["2", "50.0 %", "1"]
+    assert [metric.value for metric in app.metric[:3]] == ["2", "50.0\N{NO-BREAK SPACE}%", "1"]
 
 
 def test_statistics_of_a_model_that_is_gone_stand_alone(app):
@@ -117,8 +117,8 @@ def test_a_drawing_is_opened_with_all_that_is_known_of_it(app):
     press(app, "Older")
     assert "It is 7" in said(app)
     assert [text.value for text in app.markdown if "read **" in text.value] == [
-        "ANN read **1** (30.0 % sure)",
-        "CNN read **7** (30.0 % sure)",
+        "ANN read **1** (30.0\N{NO-BREAK SPACE}% sure)",
+        "CNN read **7** (30.0\N{NO-BREAK SPACE}% sure)",
     ]
     assert [text.value for text in app.text] == ["Drawing of 2026-03-01 12:00 UTC, by Zoë", "a *barred* one"]
     assert tiles(press(app, "All drawings")) == 2

@@ -160,7 +160,10 @@ def test_what_it_makes_of_drawings_that_it_did_not_learn_is_told(learn, taught, 
 
 def test_what_was_forgotten_is_warned_of(learn, taught):
     taught(before=990, after=985)
-    assert "It forgot: of the test images of mnist it reads 98.50 % rightly, cnn 99.00 %" in said(learn.run())
+    assert (
+        "It forgot: of the test images of mnist it reads 98.50\N{NO-BREAK SPACE}% rightly, cnn 99.00\N{NO-BREAK SPACE}%"
+        in said(learn.run())
+    )
 
 
 def test_what_was_learned_can_be_discarded_and_brought_back(learn, taught):

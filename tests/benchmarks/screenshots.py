@@ -1,8 +1,10 @@
 """The pictures of the documents, from the real app: python -m tests.benchmarks.screenshots (needs Chromium)."""
 
+import io
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from unittest import mock
 
 import numpy as np
@@ -20,11 +22,12 @@ from tests.benchmarks.speed import CHROMIUM_FLAGS, server
 SEVEN = (((62, 70), (120, 60), (196, 66), (170, 120), (140, 180), (122, 236)), ((96, 152), (140, 146), (190, 148)))
 INSIDE = {"ink": "Which ink", "alike": "Look-alikes", "changes": "What if", "replay": "Replay"}
 STEP = 240  # pixels: a picture of one step
+FRAME, LAST_FRAME = 150, 2500  # milliseconds
 SIZES = {"draw": (1280, 800, "light"), "draw_phone": (390, 844, "dark")}
 
 
-def draw_seven(page: Page) -> None:
-    """Draw a barred seven with the mouse and wait for the answer."""
+def draw_seven(page: Page, seen: Callable[[], None] = lambda: None) -> None:
+    """Draw a barred seven with the mouse and wait for the answer; `seen` is called at each turn of the pen."""
     canvas = page.locator("[class*=st-key-canvas_] canvas.upper-canvas").first
     canvas.wait_for(timeout=60_000)
     page.wait_for_timeout(500)
@@ -34,12 +37,32 @@ def draw_seven(page: Page) -> None:
             page.mouse.move(box["x"] + x, box["y"] + y, steps=6)
             if number == 0:
                 page.mouse.down()
+            seen()
         page.mouse.up()
         page.wait_for_timeout(400)
+        seen()
     page.mouse.move(0, 0)
     page.get_by_text("CNN reads").wait_for()
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     page.wait_for_timeout(1500)
+
+
+def animate(page: Page) -> None:
+    """A seven is drawn, and read; then which ink decided."""
+    frames: list[Image.Image] = []
+
+    def seen() -> None:
+        frames.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+
+    draw_seven(page, seen)
+    seen()
+    page.locator(".st-key-inside").get_by_text("Which ink", exact=True).click()
+    page.locator(".st-key-inside_ink img").first.wait_for(timeout=60_000)
+    page.locator(".st-key-see_inside").scroll_into_view_if_needed()
+    page.wait_for_timeout(1500)
+    seen()
+    times = [FRAME] * (len(frames) - 2) + [LAST_FRAME] * 2
+    frames[0].save(ROOT / "docs" / "draw.webp", save_all=True, append_images=frames[1:], duration=times, loop=0)
 
 
 def train_on_synthetic_digits(page: Page) -> None:
@@ -101,7 +124,7 @@ def main() -> None:
             page.goto(address)
             draw_seven(page)
             page.screenshot(path=ROOT / "docs" / f"{name}.png")
-            for key, words in INSIDE.items():
+            for key, words in INSIDE.items() if scheme == "light" else ():
                 page.locator(".st-key-inside").get_by_text(words, exact=True).click()
                 page.locator(f".st-key-inside_{key} img").first.wait_for(timeout=60_000)
                 page.wait_for_timeout(1500)
@@ -109,6 +132,9 @@ def main() -> None:
             page.goto(f"{address}/models")
             open_mistakes(page)
             page.screenshot(path=ROOT / "docs" / f"{name.replace('draw', 'models')}.png")
+        page = browser.new_page(viewport={"width": 1120, "height": 740})
+        page.goto(address)
+        animate(page)
         page = browser.new_page(viewport={"width": 1280, "height": 860})
         page.goto(f"{address}/train")
         train_on_synthetic_digits(page)
