@@ -163,8 +163,9 @@ def chart_runs(events: Mapping[str, Sequence[TrainEvent]], metric: str) -> alt.C
 def chart_shares(
     shares: Mapping[Any, tuple[int, int]], title: str, names: Sequence[Any] = ()
 ) -> alt.LayerChart | alt.FacetChart:
-    """Bars of how much was read right, with the counts while they are small; shares maps a name to (total, correct).
+    """Bars of how much was read right, with the counts while they are small and there is room.
 
+    shares: of each name, (total, correct).
     names: all that have a place, be there anything or not; those of `shares` if left out.
     """
     rows = [(name, total, correct, correct / total) for name, (total, correct) in shares.items() if total]
@@ -175,7 +176,8 @@ def chart_shares(
         tooltip=["name:O", "drawings:Q", "right:Q", alt.Tooltip("share:Q", format=".1%")],
     )
     few = "datum.drawings < 100 ? datum.right + ' of ' + datum.drawings : format(datum.share, '.0%')"
-    counts = base.transform_calculate(count=few).mark_text(dy=-8)
+    room = alt.ExprRef("bandwidth('x') < 30 ? 0 : 1")
+    counts = base.transform_calculate(count=few).mark_text(dy=-8, opacity=room)
     return alt.layer(base.mark_bar(color=COLOURS[0]), counts.encode(alt.Text("count:N"))).properties(height=220)
 
 

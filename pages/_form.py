@@ -69,10 +69,11 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
         help="Settings that are known to work. Change what you like below.",
         on_change=_follow_preset,
         args=[settings],
+        wrap=True,
         **KEPT,
     )
     words: Any = {"format_func": IMAGES.__getitem__}
-    st.segmented_control("Images", BASES, required=True, key="base", on_change=_tidy_added, **words, **KEPT)
+    st.segmented_control("Images", BASES, required=True, key="base", on_change=_tidy_added, wrap=True, **words, **KEPT)
     _offer_mnist(settings)
     added = [name for name in ADDITIONS if name != state.base]
     help = "More images to train on, beside those that validate and test"

@@ -10,6 +10,10 @@ from pages._operator import show_lock
 LOOK = """<style>
 [data-testid^="stBaseButton-primary"], [data-tag] * { color: light-dark(#ffffff, #10161d); }
 [class*="st-key-answer_"] [data-testid="stMetricValue"] { font-size: 3.5rem; }
+.stMainBlockContainer { max-width: 90rem; }
+.st-key-run { scroll-margin-top: 4rem; }
+@media (max-width: 640px) { .stMainBlockContainer { padding-top: 4rem; } }
+@media (min-width: 640px) and (max-width: 960px) { .stColumn .stColumn { min-width: 100%; } }
 </style>"""
 
 st.set_page_config(

@@ -14,6 +14,15 @@ from pages._run_actions import show_outcome, start_run
 from pages._shared import told_errors
 
 MOST_COMPARED = 8  # runs: as many as there are colours
+# A run that was started lies below the form on a phone, and may lie above the screen elsewhere: it is brought there.
+SHOW_RUN = """<script>
+{
+    const run = document.querySelector(".st-key-run");
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+    const { top } = run.getBoundingClientRect();
+    if (top < 0 || top > innerHeight / 2) run.scrollIntoView({ behavior });
+}
+</script>"""
 
 settings = read_settings()
 state = st.session_state
@@ -24,6 +33,7 @@ def start(config: TrainConfig) -> None:
     state.pop("problem", None)
     with told_errors():
         state.watched_run = start_run(config, settings)
+        state.just_started = True
 
 
 def pick() -> None:
@@ -89,7 +99,9 @@ with left:
         disabled=not trainable or config is None,
     )
 
-with right, told_errors():
+with right.container(key="run"), told_errors():
+    if state.pop("just_started", False):
+        st.html(SHOW_RUN, unsafe_allow_javascript=True)
     active = [run for run in history if run.status in runs.ACTIVE]
     watched = next((run for run in history if run.run_id == state.get("watched_run")), None)
     watched = watched or next((run for run in active if run.status == "running"), (active or history or [None])[0])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from live import run_server
-from visitor import Visitor, expect
+from visitor import PHONE, Visitor, expect
 
 from digit_core import runs
 from digit_core.diary import read_events
@@ -35,7 +35,7 @@ def choose(visitor: Visitor, architecture: str, epochs: int) -> Visitor:
 
 def train(visitor: Visitor) -> Visitor:
     visitor.page.locator(".st-key-train button").click()
-    expect(visitor.page.get_by_role("heading", name=re.compile(r"^[ac]nn-.*: (queued|running)"))).to_be_visible()
+    expect(visitor.page.get_by_role("heading", name=re.compile(r"^[ac]nn-.*: (queued|running)"))).to_be_in_viewport()
     return visitor
 
 
@@ -63,7 +63,7 @@ def test_a_network_is_trained_watched_and_drawn_with(visit, handwriting):
 
 
 def test_a_run_goes_on_while_nobody_looks_is_stopped_and_resumed(visit, handwriting):
-    visitor = train(choose(visit("/train"), "CNN", 30))
+    visitor = train(choose(visit("/train", **PHONE), "CNN", 30))
     expect(visitor.page.get_by_text(re.compile("Epoch 2 of 30, batch"))).to_be_visible(timeout=LONG)
     visitor.leave()
     again = visit("/train")
