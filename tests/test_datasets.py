@@ -214,7 +214,7 @@ def test_damaged_strokes_of_ours_are_fetched_again(written):
 def test_a_validation_share_that_takes_in_what_is_no_digit_is_told_at_once(name, most):
     check_validation(name, most / 100)
     check_validation("mnist", 0.5)
-    with pytest.raises(InvalidConfig, match=rf"is 50\.0%.* Choose at most {most} %"):
+    with pytest.raises(InvalidConfig, match=rf"is 50\.0 %.* Choose at most {most} %"):
         check_validation(name, 0.5)
 
 

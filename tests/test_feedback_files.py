@@ -295,7 +295,7 @@ def command(tmp_path, monkeypatch):
 def test_the_command_lists_what_is_asked_for(command):
     assert [len(command("list", *words).stdout.splitlines()) for words in ([], ["--verdict", "wrong"])] == [2, 1]
     line = command("list", "--digit", "7").stdout
-    assert "  7  ann 1 (30%), cnn 7 (30%)  Zoë" in line
+    assert "  7  ann 1 (30 %), cnn 7 (30 %)  Zoë" in line
     entry = json.loads(command("list", "--visitor", "Zoë", "--json").stdout)
     assert (entry["label"], [answer["digit"] for answer in entry["answers"]]) == (7, [1, 7])
     assert command("list", "--since", "2026-03-02").stdout == ""

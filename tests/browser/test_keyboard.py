@@ -41,7 +41,7 @@ def test_a_picture_is_given_judged_looked_into_and_found_in_the_log(visit, handw
     reach(visitor, ".st-key-mode")
     press(visitor, "ArrowRight", "Space")
     expect(visitor.canvas()).to_have_count(0)
-    expect(page.get_by_test_id("stFileUploader").get_by_role("button", name="Upload")).to_be_visible()
+    expect(page.get_by_test_id("stFileUploader").get_by_text("Upload", exact=True)).to_be_visible()
     picture = tmp_path / "4.png"
     picture.write_bytes(encode_png(sketch([stroke * 200 + 40 for stroke in handwriting[4]], 20)))
     reach(visitor, '[data-testid="stFileUploader"]', "Upload")
