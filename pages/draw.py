@@ -41,7 +41,7 @@ PEN_WIDTH = 20  # canvas pixels
 SURE = 0.999  # the largest confidence that is told in figures
 SEEN_SIDE = 84  # pixels: three times an image's 28
 INVITATIONS: dict[InputKind, str] = {
-    "canvas": "Draw a digit from 0 to 9 with mouse, finger or pen: large or small, anywhere.",
+    "canvas": "Draw with mouse, finger or pen. Neural networks say here what they read, and how sure they are.",
     "upload": "Choose a picture of one digit. Its colours, size and place do not matter.",
     "camera": "Write one digit on paper and take a picture of it.",
 }

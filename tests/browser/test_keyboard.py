@@ -10,6 +10,10 @@ from digit_core.runs import list_runs
 from digit_core.strokes import sketch
 
 FURTHEST = 150  # presses of Tab
+SHOWN = """[...document.querySelectorAll("a[href], button, input, textarea, [role=slider], [role=combobox]")].filter(
+    each => each.checkVisibility({ visibilityProperty: true, opacityProperty: true })
+        && each.offsetWidth > 1 && !each.disabled && !each.closest("[aria-hidden=true], [inert]")
+)"""
 
 
 def reach(visitor: Visitor, place: str, name: str = "") -> Visitor:
@@ -111,3 +115,69 @@ def test_models_are_chosen_by_name_and_a_cell_is_looked_into(visit):
 )
 def test_what_a_page_is_for_is_within_reach(visit, path, place, name):
     reach(visit(path), place, name)
+
+
+@pytest.mark.slow
+def test_whatever_can_be_pressed_is_reached(visit, lived_in, handwriting):
+    """On each page and in each view. Where arrows do what a part's small buttons do, Tab leads to the part alone."""
+    visitor = visit()
+    page = visitor.page
+
+    def reach_all() -> None:
+        visitor.settle().page.wait_for_timeout(500)
+        page.keyboard.press("Control+Home")
+        page.evaluate(
+            f"""() => {{
+                window.reached = new Set();
+                document.addEventListener("focusin", event => window.reached.add(event.target));
+                window.shown = {SHOWN};
+            }}"""
+        )
+        for _ in range(FURTHEST // 10):
+            for _ in range(10):
+                page.keyboard.press("Tab")
+            missed = page.evaluate(
+                """() => {
+                    const part = each => each.closest("[data-testid=stElementContainer]");
+                    const parts = new Set([...window.reached].map(part));
+                    const inGroup = each => each.tabIndex < 0 || each.closest("[data-testid=stButtonGroup]");
+                    const byArrows = each => inGroup(each) && parts.has(part(each));
+                    return window.shown.filter(each => each.isConnected && !window.reached.has(each) && !byArrows(each))
+                        .map(each => each.outerHTML);
+                }"""
+            )
+            if not missed:
+                return
+        raise AssertionError("\n".join(missed))
+
+    reach_all()
+    visitor.draw(handwriting[7]).sees(7)
+    for view in ("Which ink", "Look-alikes", "What if", "Replay"):
+        page.locator(".st-key-inside").get_by_text(view, exact=True).click()
+        expect(page.locator(".st-key-see_inside img").first).to_be_visible()
+        reach_all()
+    for path in ("/train", "/models", "/collect", "/learn", "/feedback"):
+        visitor.go(path)
+        for expander in page.get_by_test_id("stExpander").all():
+            expander.locator("summary").click()
+        reach_all()
+    for view in ("Drawings", "Doubtful", "Files"):
+        visitor.choose(view)
+        reach_all()
+    visitor.choose("Drawings").press("Open")
+    reach_all()
+    visitor.go("/models")
+    reach(visitor, ".st-key-looked_at")
+    page.keyboard.type("ann")
+    press(visitor, "Enter", "Escape")
+    expect(page.locator(".st-key-cell_read")).to_be_visible()
+    for view in ("Where it errs", "Layers and settings", "Files"):
+        page.locator(".st-key-model_view").get_by_text(view).click()
+        reach_all()
+
+
+def test_what_is_out_of_reach_is_found(visit):
+    visitor = visit()
+    visitor.page.evaluate("document.querySelector('.st-key-canvas_tools').inert = true")
+    with pytest.raises(AssertionError, match=r"does not lead to \.st-key-canvas_tools Undo"):
+        reach(visitor, ".st-key-canvas_tools", "Undo")
