@@ -13,7 +13,7 @@ from digit_core.feedback_export import picture_of
 from digit_core.selection import Selection, find_doubt
 from digit_core.types import Feedback, InputKind
 from pages._operator import LOCK, guarded_button, is_operator
-from pages._shared import image_tag, label_of, percent, tell
+from pages._shared import count_drawings, image_tag, label_of, percent, tell
 
 KINDS: dict[InputKind, str] = {
     "canvas": "drawing",
@@ -24,7 +24,7 @@ KINDS: dict[InputKind, str] = {
 }
 DOUBTS = {
     "any": "All",
-    "against": "All models are sure of another",
+    "against": "All models are sure that it is another digit",
     "conflict": "Equal drawings differ",
     "blank": "Nearly blank",
 }
@@ -49,7 +49,7 @@ def show_entries(store: FeedbackStore, which: Selection, nothing: str = "No draw
             return
     leaves = -(-total // LEAF)
     leaf = min(st.number_input(f"Leaf, of {leaves}", 1, leaves, 1, key="leaf", width=140), leaves) if leaves > 1 else 1
-    st.caption(f"{total:,} drawings, the newest first: as drawn, and as the models saw them.")
+    st.caption(f"{count_drawings(total)}, the newest first: as drawn, and as the models saw them.")
     with st.container(horizontal=True, key="gallery"):
         for entry in store.list(LEAF, LEAF * (leaf - 1), which):
             _show_tile(entry, which)

@@ -12,7 +12,7 @@ from digit_core.feedback_import import import_feedback
 from digit_core.model_store import storing
 from digit_core.selection import Selection
 from pages._operator import guarded_button
-from pages._shared import percent, told_errors
+from pages._shared import count_drawings, percent, told_errors
 
 FORMATS: dict[Format, str] = {
     "jsonl.gz": "All that is known of each (.jsonl.gz), to import again",
@@ -31,7 +31,7 @@ def show_export(store: FeedbackStore, which: Selection) -> None:
     st.caption("What was deleted, or judged by nobody, is written only where it is chosen above.")
     form = st.selectbox("As", list(FORMATS), format_func=FORMATS.__getitem__, key="form", width=360)
     wanted = (form, which, count)
-    if st.button(f"Make a file of {count:,} drawings", icon=":material/build:", key="make", disabled=not count):
+    if st.button(f"Make a file of {count_drawings(count)}", icon=":material/build:", key="make", disabled=not count):
         bar = st.progress(0.0, "Writing")
         with storing(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
             written = export_feedback(

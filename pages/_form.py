@@ -78,11 +78,13 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
     added = [name for name in ADDITIONS if name != state.base]
     help = "More images to train on, beside those that validate and test"
     st.pills("Add", added, selection_mode="multi", key="added", help=help, wrap=True, **words, **KEPT)
-    _offer_pen_digits(settings)
+    lacking = _offer_pen_digits(settings)
     with st.expander("Network", icon=":material/hub:"):
         _ask_network()
     with st.expander("Learning", icon=":material/tune:"):
         _ask_learning(settings)
+    if lacking:
+        return None
     try:
         config = _to_config()
         check_config(config)
@@ -129,13 +131,17 @@ def _leave_preset() -> None:
     state.preset = None
 
 
-def _offer_pen_digits(settings: Settings) -> None:
-    """Where pen strokes are wanted and not on the machine, say so, and fetch them if asked to."""
+def _offer_pen_digits(settings: Settings) -> bool:
+    """Where pen strokes are wanted and not on the machine, say so, and fetch them if asked to; whether that is so."""
     if not OF_PEN_DIGITS & set(state.added) or settings.pen_digits or find_pen_digits(settings):
-        return
-    st.caption("Pen strokes of 30 writers, from the UCI repository, are not on this machine yet.")
+        return False
+    st.caption(
+        "Pen strokes of 30 writers, from the UCI repository, are not on this machine yet: download them, or choose "
+        "other images."
+    )
     if st.button("Download pen strokes (6 MB)", icon=":material/download:", key="download_pen_digits"):
         _download("pen strokes", download_pen_digits, settings)
+    return True
 
 
 def _offer_mnist(settings: Settings) -> None:

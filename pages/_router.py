@@ -11,10 +11,16 @@ LOOK = """<style>
 [data-testid^="stBaseButton-primary"], [data-tag] * { color: light-dark(#ffffff, #10161d); }
 [class*="st-key-answer_"] [data-testid="stMetricValue"] { font-size: 3.5rem; }
 .stMainBlockContainer { max-width: 90rem; }
+.st-key-close_menu { position: absolute; }
 .st-key-run { scroll-margin-top: 4rem; }
 @media (max-width: 640px) { .stMainBlockContainer { padding-top: 4rem; } }
 @media (min-width: 640px) and (max-width: 960px) { .stColumn .stColumn { min-width: 100%; } }
 </style>"""
+# On a narrow screen the menu is a drawer, which Streamlit leaves open over the page that was chosen in it. The script
+# runs where it differs from what stood there: once for each page.
+CLOSE_MENU = """<script>
+/* {} */ document.querySelector("[data-testid=stSidebarCollapseButton] button")?.click();
+</script>"""
 
 st.set_page_config(
     page_title="Digit Lab",
@@ -33,5 +39,7 @@ page = st.navigation(
     position="top",
 )
 st.html(LOOK)
+with st.container(key="close_menu"):
+    st.html(CLOSE_MENU.format(page.title), unsafe_allow_javascript=True)
 show_lock(page.url_path)
 page.run()

@@ -29,7 +29,7 @@ def start_run(config: TrainConfig, settings: Settings) -> str:
 def let_read(model_id: str, settings: Settings) -> None:
     """Make a model the one that reads, for this visitor too. Raises ModelUnavailable, StorageFailed."""
     save_default(model_id, settings)
-    for name in ("first_reader", "readers"):
+    for name in ("first_reader", "readers", "base_model"):
         state.pop(name, None)
 
 

@@ -52,13 +52,18 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
+def count_drawings(number: int) -> str:
+    """Say a number of drawings: `1 drawing`, `1,200 drawings`."""
+    return f"{number:,} drawing{'' if number == 1 else 's'}"
+
+
 def show_pictures(pictures: Pictures, y_pred: Sequence[int], key: str) -> None:
     """Show images with what a network said of each, and what it is where that was wrong; -1 stands for no answer."""
     tiles = []
     for image, true, said in zip(pictures.images, pictures.y_true.tolist(), y_pred, strict=True):
         wrong = said not in (true, -1)
         words = f"a {true}, read as {said}" if wrong else f"a {true}"
-        caption = f"<b>{said}</b>, not {true}" if wrong else "" if said < 0 else f"{said} ✓"
+        caption = f"{true} as <b>{said}</b>" if wrong else "" if said < 0 else f"{said} ✓"
         tiles.append(Tile(image, words, caption, wrong))
     show_tiles(tiles, key)
 

@@ -113,14 +113,16 @@ def learn(taught_by: str | None) -> None:
 if "wanted" not in state:
     begin()
 st.title("Collect drawings")
-st.caption("Draw what is asked for, as you write it. No model looks on: so one can be measured, and learn.")
+st.caption(
+    "Draw each digit as you usually write it. Then see how many a model reads rightly, and let it learn your hand."
+)
 left, right = st.columns([2, 3], gap="medium")
 done, total = len(state.collected), len(state.collected) + len(state.wanted)
 with right:
     ask_visitor()
     help = "Another number begins a new round; what was drawn is kept"
     more = {"key": "each", "on_change": begin_anew, "persist_state": "session", "help": help}
-    st.number_input("Of each digit", 1, 50, EACH, width=160, **more)
+    st.number_input("Drawings of each digit", 1, 50, EACH, width=160, **more)
     st.progress(done / total, f"{done} of {total} drawings")
     if done:
         st.button("Take the last one back", icon=":material/undo:", key="take_back", on_click=take_back)

@@ -142,7 +142,7 @@ def warn(predictions: list[Prediction]) -> None:
                 icon=":material/help:",
             )
     if len({prediction.digit for prediction in predictions if prediction.is_digit}) > 1:
-        st.warning("The models disagree: look at the bars, and say which digit it is.", icon=":material/call_split:")
+        st.warning("The models disagree: look at the bars.", icon=":material/call_split:")
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -222,24 +222,28 @@ def take_back(fingerprint: str) -> None:
 
 
 def ask_verdict(answered: Answered) -> None:
-    """Right, or which digit it was: one tap, which can be taken back."""
+    """Right, or which digit it was: one tap, which can be taken back. Models that disagree are not called right."""
     fingerprint, predictions = fingerprint_of(answered[0]), answered[3]
     if said := state.said.get(fingerprint):
-        read = said.answers[0]["digit"]
-        meant = label_of(said.true_digit)
-        verdict = f"right, it is a {read}" if said.true_digit == read else f"read as {read}, but it is {meant}"
+        read, meant = sorted({answer["digit"] for answer in said.answers}), label_of(said.true_digit)
+        words = " and ".join(map(str, read))
+        verdict = f"right, it is a {words}" if read == [said.true_digit] else f"read as {words}, but it is {meant}"
+        if said.true_digit in read and len(read) > 1:
+            verdict = f"it is {meant}, read as {words}"
         with st.container(horizontal=True, vertical_alignment="center", key="verdict_logged"):
             st.success(f"Logged: {verdict}. Thank you.", icon=":material/check:")
             st.button("Take back", icon=":material/undo:", on_click=take_back, args=[fingerprint])
         return
     state.feedback_ids.setdefault(fingerprint, str(uuid.uuid4()))
     leading = predictions[0].digit
+    agreed = {prediction.digit for prediction in predictions} == {leading}
     with st.container(key="verdict"):
-        st.button(f"Right, it is a {leading}", icon=":material/thumb_up:", on_click=log, args=(answered, leading))
+        if agreed:
+            st.button(f"Right, it is a {leading}", icon=":material/thumb_up:", on_click=log, args=(answered, leading))
         with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key="corrections"):
-            st.markdown("Wrong? It is")
+            st.markdown("Wrong? It is" if agreed else "It is")
             for digit in range(10):
-                if digit != leading:
+                if digit != leading or not agreed:
                     st.button(str(digit), key=f"correct_{digit}", on_click=log, args=(answered, digit))
             st.button(NO_DIGIT, key="correct_none", on_click=log, args=(answered, None))
 

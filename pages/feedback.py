@@ -43,7 +43,7 @@ def ask_selection(store: FeedbackStore, verdicts: bool) -> Selection:
                 width=160,
             )
         model = st.selectbox(
-            "Model", store.models(), index=None, key="said_model", placeholder="the leading", width=165
+            "Model", store.models(), index=None, key="said_model", placeholder="the first shown", width=165
         )
         kinds = st.multiselect(
             "Came as", list(KINDS), format_func=KINDS.__getitem__, key="kinds", placeholder="any way", width=150
@@ -83,5 +83,8 @@ with told_errors():
     elif view == "drawings":
         show_entries(store, ask_selection(store, verdicts=True))
     else:
-        st.caption("Labels that are likely wrong, until somebody has looked at them.")
+        st.caption(
+            "Labels that are worth a second look, until somebody has taken one. Till then nothing is learned from "
+            "drawings that are nearly blank, or equal with different labels."
+        )
         show_entries(store, Selection(doubt=switch("Reason", DOUBTS, "doubt")), "No label is in doubt.")

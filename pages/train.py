@@ -100,8 +100,6 @@ with left:
     )
 
 with right.container(key="run"), told_errors():
-    if state.pop("just_started", False):
-        st.html(SHOW_RUN, unsafe_allow_javascript=True)
     active = [run for run in history if run.status in runs.ACTIVE]
     watched = next((run for run in history if run.run_id == state.get("watched_run")), None)
     watched = watched or next((run for run in active if run.status == "running"), (active or history or [None])[0])
@@ -147,3 +145,6 @@ if history:
     if len(rows) > 1:
         with told_errors():
             compare([history[row] for row in rows[:MOST_COMPARED]])
+
+if state.pop("just_started", False):
+    st.html(SHOW_RUN, unsafe_allow_javascript=True)

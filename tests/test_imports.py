@@ -97,3 +97,20 @@ def test_reading_never_loads_tensorflow_or_streamlit(code, tmp_path):
     script = f"{code.replace('DRAWINGS', repr(str(drawings)))}\n{loaded}"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_server_asks_no_other_host_for_its_own_address():
+    script = """
+import socket
+import streamlit_app
+from streamlit.web import bootstrap
+from streamlit.web.server.server_util import is_url_from_allowed_origins
+
+asked = []
+socket.getaddrinfo = lambda host, *more, **others: asked.append(host)
+bootstrap.load_config_options({})
+bootstrap._print_url(False)
+assert not is_url_from_allowed_origins("https://elsewhere.example")
+assert asked == [], asked
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=True)

@@ -35,7 +35,7 @@ from digit_core.types import Feedback
 
 def test_an_empty_canvas_invites_and_shows_no_answer(app):
     assert answers(app) == []
-    assert "Draw a digit" in app.info[0].value
+    assert "Draw with mouse, finger or pen" in app.info[0].value
 
 
 @pytest.mark.parametrize("digit", range(10))

@@ -202,7 +202,7 @@ def test_doubtful_labels_leave_their_queue_once_they_are_looked_at(app):
     assert "In doubt: nearly blank." in said(press(app, "Open"))
     press(app, "The label is right")
     assert "Confirmed: it is 2." in said(app) and "It is 7" in said(app), "the next one follows"
-    assert "In doubt: all models are sure of another." in said(app)
+    assert "In doubt: all models are sure that it is another digit." in said(app)
     app.button(key="relabel_1").click().run()
     assert "No label is in doubt" in said(app) and stats().by_digit[1] == (1, 1)
     press(app, "Undo")
@@ -221,7 +221,7 @@ def test_what_is_selected_is_exported(app, form):
     keep(say(7, 1), say(3, 3))
     see(app, "files").multiselect(key="digits").set_value([7]).run()
     app.selectbox(key="form").set_value(form).run()
-    press(app, "Make a file of 1 drawings")
+    press(app, "Make a file of 1 drawing")
     wanted, content, _ = app.session_state["export"]
     assert wanted[0] == form and len(content) > 20 and app.get("download_button")
     if form == "jsonl.gz":
@@ -235,7 +235,7 @@ def test_what_is_selected_is_exported(app, form):
 def test_an_export_tells_how_many_drawings_it_holds(app):
     keep(say(None, 1))
     see(app, "files").selectbox(key="form").set_value("npz").run()
-    press(app, "Make a file of 1 drawings")
+    press(app, "Make a file of 1 drawing")
     assert "Download 0 drawings" in app.get("download_button")[0].proto.label
 
 
@@ -243,7 +243,7 @@ def test_a_full_folder_for_temporary_files_is_told(app, monkeypatch, tmp_path):
     keep(say(7, 1))
     see(app, "files")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
-    press(app, "Make a file of 1 drawings")
+    press(app, "Make a file of 1 drawing")
     assert "could not be written" in said(app)
 
 
@@ -303,7 +303,7 @@ def test_what_was_done_here_is_not_told_on_other_pages(app):
 
 def test_a_file_made_before_a_correction_is_not_offered_after_it(app):
     keep(say(7, 1))
-    press(see(app, "files"), "Make a file of 1 drawings")
+    press(see(app, "files"), "Make a file of 1 drawing")
     opened(app).button(key="relabel_1").click().run()
     assert not see(app, "files").get("download_button")
 

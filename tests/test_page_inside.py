@@ -1,5 +1,7 @@
 """Why a model reads a drawing as it does, on the draw page without a browser."""
 
+from itertools import cycle
+
 import numpy as np
 import pytest
 from apptest import draw, open_app, png, said, upload
@@ -116,7 +118,7 @@ def test_what_is_no_digit_is_told_and_can_still_be_judged(app):
     hash_sign = [[(0.3, 0), (0.2, 1)], [(0.7, 0), (0.6, 1)], [(0, 0.35), (1, 0.35)], [(0, 0.65), (1, 0.65)]]
     draw(app, [np.array(stroke) for stroke in hash_sign])
     assert "does not look like a digit" in said(app)
-    assert any(button.label.startswith("Right, it is a") for button in app.button)
+    assert any(button.label == "no digit" for button in app.button)
     assert not any("times in" in text.value for text in app.markdown), "that is known of digits alone"
 
 
@@ -136,6 +138,16 @@ def test_models_disagree_only_where_they_take_it_for_a_digit(app, handwriting, m
 
     monkeypatch.setattr(Network, "judge", judge)
     assert ("The models disagree" in said(draw(app, handwriting[2]))) == told
+
+
+def test_models_that_disagree_are_not_called_right(app, handwriting, monkeypatch):
+    assert any(button.label == "Right, it is a 2" for button in draw(app, handwriting[2]).button)
+    answers = cycle(np.eye(10, dtype=np.float32)[[2, 3]])
+    monkeypatch.setattr(Network, "judge", lambda self, images: (next(answers)[None], np.ones(1)))
+    draw(app, handwriting[3])
+    assert not any(button.label.startswith("Right") for button in app.button)
+    app.button(key="correct_2").click().run()
+    assert "Logged: it is 2, read as 2 and 3" in said(app)
 
 
 def test_a_confidence_is_told_as_how_often_it_is_right(app, handwriting):

@@ -197,7 +197,8 @@ def test_pen_strokes_that_are_wanted_can_be_fetched(monkeypatch, private):
     page = open_app().switch_page("train.py").run()
     assert not [button for button in page.button if "Download pen" in button.label]
     page.pills(key="added").set_value(["pen-digits"]).run()
-    assert "The pen strokes are not on this machine" in said(page)
+    assert "are not on this machine yet: download them" in said(page)
+    assert page.button(key="train").disabled
     press(page, "Download pen strokes")
     assert not [button for button in page.button if "Download pen" in button.label]
     assert "pen strokes are not on this machine" not in said(page)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from visitor import Visitor, expect
+from visitor import PHONE, Visitor, expect
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
@@ -13,6 +13,13 @@ def test_nothing_reaches_beyond_the_edge_of_the_screen(visit, lived_in, handwrit
         visitor.follow(path)
         expect(visitor.page.get_by_test_id("stVegaLiteChart").locator("canvas, svg").first).to_be_visible()
         assert visitor.settle().overflow() == [], path
+
+
+def test_on_a_narrow_screen_the_menu_closes_over_the_page_that_was_chosen(visit):
+    visitor = visit(**PHONE)
+    for path in ("/train", "/learn", "/"):
+        visitor.follow(path)
+        expect(visitor.menu_drawer()).not_to_be_in_viewport()
 
 
 def test_on_a_narrow_screen_a_drawing_can_be_judged(visit, handwriting):

@@ -102,6 +102,10 @@ class Visitor:
             opener.click()
         return self.page.locator('[data-testid="stTopNavLink"], [data-testid="stSidebarNavLink"]')
 
+    def menu_drawer(self) -> Locator:
+        """What holds the links on a narrow screen."""
+        return self.page.get_by_test_id("stSidebarNavItems")
+
     def settle(self, path: str | None = None) -> "Visitor":
         """Wait until the page is shown and its script has ended; `path` names the page that should be shown."""
         if path is not None:
