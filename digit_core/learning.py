@@ -51,7 +51,7 @@ VALIDATION = 0.05  # of all images
 UNSEEN = 1 / 12  # of the images of old, the last: as trainings hold these out, no base has learned them
 STRESS, STRESS_SEED = 1_000, 7_000  # drawings that the program enters in every way
 FEEDBACK = "held-out feedback"
-LOST = 24  # images that turned wrong, of people's drawings first, kept to look at
+SHOWN = 24  # drawings that were taught, and images that turned wrong, of people's drawings first, kept to look at
 BEARABLE = 0.002  # share of images that a model may newly misread before there is a warning
 
 
@@ -59,12 +59,14 @@ BEARABLE = 0.002  # share of images that a model may newly misread before there 
 class Lessons:
     """What a fine-tuning learns from, and what it is measured with, by name; held-out feedback is among it.
 
-    learned, confirmed and held_out count entries: to learn from, read rightly before, not to be learned from. known
-    holds the digests of the images that the model has learned when it is done, its base's among them.
+    taught holds the newest drawings of digits to learn from, to be shown; learned, confirmed and held_out count
+    entries: to learn from, read rightly before, not to be learned from. known holds the digests of the images that the
+    model has learned when it is done, its base's among them.
     """
 
     dataset: Dataset
     measured: dict[str, Labelled]
+    taught: Labelled
     learned: int
     confirmed: int
     held_out: int
@@ -152,6 +154,7 @@ def load_lessons(
     return Lessons(
         make_dataset(config.dataset, x, y, old.x_test, old.y_test),
         _measures(old, held_out, on_progress),
+        _as_seen([entry for entry in corrected if entry.true_digit is not None][:SHOWN]),
         len(corrected),
         len(confirmed),
         len(held_out),
@@ -225,7 +228,7 @@ def compare(before: Read, after: Read, measured: dict[str, Labelled]) -> tuple[l
         total, first, second = (sum(column) for column in zip(*by_digit, strict=True))
         comparisons.append(Comparison(name, total, first, second, len(turned_wrong), by_digit))
     images, digits, now = (np.concatenate(arrays) for arrays in zip(*reversed(lost), strict=True))
-    return comparisons, Pictures(images[:LOST], digits[:LOST], now[:LOST])
+    return comparisons, Pictures(images[:SHOWN], digits[:SHOWN], now[:SHOWN])
 
 
 def find_losses(comparisons: Sequence[Comparison]) -> list[Comparison]:

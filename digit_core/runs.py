@@ -270,7 +270,7 @@ def load_known(run_id: str, settings: Settings) -> set[str]:
 
 
 def load_pictures(run_id: str, name: str, settings: Settings) -> Pictures | None:
-    """Read the `sample`, the `mistakes` or what was `lost` of a run; None where it has none, or they cannot be read."""
+    """Read `sample`, `mistakes`, `taught` or `lost` of a run; None where it has none, or they cannot be read."""
     names = tuple(field.name for field in dataclasses.fields(Pictures))
     try:
         arrays = load_arrays(model_folder(run_id, settings) / f"{name}.npz", names, PICTURE_BYTES, "")

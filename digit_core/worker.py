@@ -250,11 +250,13 @@ def _train(
 
 
 def _compare(folder: Path, base: ModelInfo, lessons: Lessons, settings: Settings) -> None:
-    """Measure what was learned beside its base, and keep the images that only the base reads rightly."""
+    """Measure what was learned beside its base; keep what was taught, and the images that only the base reads."""
     before = Network(read_model_file(base, "model.tflite", settings))
     after = Network((folder / "model.tflite").read_bytes())
     comparisons, lost = compare(before.probabilities, after.probabilities, lessons.measured)
     counts = {name: getattr(lessons, name) for name in ("learned", "confirmed", "held_out")}
+    images, digits = lessons.taught
+    runs.save_pictures(folder, "taught", Pictures(images, digits, after.probabilities(images).argmax(axis=1)))
     runs.save_pictures(folder, "lost", lost)
     runs.save_comparisons(folder, comparisons, counts)
     runs.save_known(folder, lessons.known)

@@ -9,7 +9,7 @@ from digit_core import runs
 from digit_core.learning import FEEDBACK, find_losses
 from digit_core.settings import Settings
 from digit_core.types import Comparison, Run
-from pages._shared import percent, show_pictures
+from pages._shared import count_drawings, percent, show_pictures
 
 
 def show_comparison(run: Run, settings: Settings) -> None:
@@ -65,7 +65,14 @@ def _show_verdict(comparisons: Sequence[Comparison], base_id: str | None) -> Non
 
 
 def show_changes(run: Run, settings: Settings) -> None:
-    """Before and after, digit by digit, and pictures of what turned wrong."""
+    """What it was taught, as it reads it now; before and after, digit by digit; pictures of what turned wrong."""
+    taught = runs.load_pictures(run.run_id, "taught", settings)
+    if taught is not None and len(taught.images):
+        right = int((taught.y_pred == taught.y_true).sum())
+        st.markdown(
+            f"**What it was taught, as it reads it now**: {right} of {count_drawings(len(taught.images))} right"
+        )
+        show_pictures(taught, taught.y_pred.tolist(), "taught")
     if found := runs.load_comparisons(run.run_id, settings):
         with st.expander("Before and after, by digit"):
             columns = {each.name: [_words(*counted) for counted in each.by_digit] for each in found[0]}

@@ -199,7 +199,7 @@ def test_two_models_are_compared_digit_by_digit():
 
 
 def test_of_what_turned_wrong_some_are_kept_peoples_drawings_first(monkeypatch):
-    monkeypatch.setattr(learning, "LOST", 2)
+    monkeypatch.setattr(learning, "SHOWN", 2)
     images = np.zeros((2, 28, 28), np.uint8)
     measured = {"old": (images, np.array([1, 2])), learning.FEEDBACK: (images[:1], np.array([1]))}
     _, lost = compare(
@@ -243,6 +243,7 @@ def test_a_model_learns_by_command_is_compared_with_its_base_and_chosen(plan, ha
     assert [each.total for each in comparisons] == [50, 50, counts["held_out"]]
     assert sum(counts.values()) == 10 and counts["confirmed"] <= 1 <= counts["held_out"]
     assert runs.load_pictures("taught", "lost", settings) is not None
+    assert len(runs.load_pictures("taught", "taught", settings).images) == counts["learned"]
     assert CliRunner().invoke(main, ["models", "default", "taught"]).stdout == "taught\n"
     assert load_default(settings) == "taught"
     assert CliRunner().invoke(main, ["models", "default", "gone"]).exit_code == 1

@@ -45,7 +45,9 @@ def taught(keep_run):
         if held_out:
             sets.append(Comparison("held-out feedback", 9, *held_out, 1, by_digit(9, *held_out)))
         runs.save_comparisons(folder, sets, {"learned": 40, "confirmed": 5, "held_out": 9})
-        runs.save_pictures(folder, "lost", Pictures(np.zeros((1, 28, 28), np.uint8), np.array([7]), np.array([1])))
+        blank = np.zeros((1, 28, 28), np.uint8)
+        runs.save_pictures(folder, "lost", Pictures(blank, np.array([7]), np.array([1])))
+        runs.save_pictures(folder, "taught", Pictures(blank[[0, 0]], np.array([1, 2]), np.array([1, 7])))
         return folder
 
     return make
@@ -100,6 +102,9 @@ def test_what_was_gained_is_shown_accepted_and_undone(learn, taught):
     )
     table = next(frame.value for frame in learn.dataframe if "turned wrong" in frame.value)
     assert table.iloc[0].tolist() == ["test images of mnist", 99.0, 99.5, 8, 3, 1000]
+    assert "**What it was taught, as it reads it now**: 1 of 2 drawings right" in [
+        each.value for each in learn.markdown
+    ]
     press(learn, "Accept")
     assert load_default(read_settings()) == "taught"
     press(learn, "Go back to cnn")

@@ -36,6 +36,7 @@ def test_a_misread_drawing_is_corrected_learned_accepted_read_rightly_and_gone_b
     page.locator(".st-key-learn button").click()
     expect(page.get_by_text(re.compile(r"Finished: it reads \d"))).to_be_visible(timeout=LONG)
     expect(page.get_by_text("learned from: 1 that were misread")).to_be_visible()
+    expect(page.get_by_text("as it reads it now: 1 of 1 drawing right")).to_be_visible()
     visitor.settle().press("Accept")
     expect(page.get_by_role("button", name="Go back to ann")).to_be_visible()
     learned = load_default(settings)
