@@ -389,7 +389,7 @@ def test_a_stop_is_obeyed_whatever_goes_on(settings, when):
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["ann", "cnn"])
 def test_a_killed_run_goes_on_to_the_weights_of_an_unbroken_one(settings, architecture):
-    config = dataclasses.replace(CONFIG, architecture=architecture, filters=(4, 8), epochs=3, dropout=0.3)
+    config = dataclasses.replace(CONFIG, architecture=architecture, filters=(2, 4), epochs=3, dropout=0.3)
     folders = {}
     for run_id in ("unbroken", "killed"):
         runs.create_run(config, settings, run_id)
