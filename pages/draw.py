@@ -227,9 +227,12 @@ def ask_verdict(answered: Answered) -> None:
     if said := state.said.get(fingerprint):
         read, meant = sorted({answer["digit"] for answer in said.answers}), label_of(said.true_digit)
         words = " and ".join(map(str, read))
-        verdict = f"right, it is a {words}" if read == [said.true_digit] else f"read as {words}, but it is {meant}"
-        if said.true_digit in read and len(read) > 1:
+        if read == [said.true_digit]:
+            verdict = f"right, it is a {meant}"
+        elif said.true_digit in read:
             verdict = f"it is {meant}, read as {words}"
+        else:
+            verdict = f"read as {words}, but it is {meant}"
         with st.container(horizontal=True, vertical_alignment="center", key="verdict_logged"):
             st.success(f"Logged: {verdict}. Thank you.", icon=":material/check:")
             st.button("Take back", icon=":material/undo:", on_click=take_back, args=[fingerprint])
