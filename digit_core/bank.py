@@ -14,7 +14,7 @@ from digit_core.synthetic import draw_digit
 
 DIGITS, OTHERS = 4_000, 8_000
 SEED = 716
-FILE = "bank-3.npz"  # another number for what is drawn otherwise
+BANK_FILE = "bank-3.npz"  # another number for what is drawn otherwise
 REPORT = 500  # drawings between two reports of progress
 
 
@@ -33,7 +33,7 @@ def load_bank(settings: Settings, on_progress: Callable[[float], None] = lambda 
     `on_progress` is told the share drawn, 0-1.
     """
     shapes = {"digits": (DIGITS, SIDE, SIDE), "others": (OTHERS, SIDE, SIDE)}
-    kept = draw_once(settings.data / FILE, shapes, lambda: _draw(on_progress))
+    kept = draw_once(settings.data / BANK_FILE, shapes, lambda: _draw(on_progress))
     return Bank(kept["digits"], np.arange(DIGITS, dtype=np.int64) % 10, kept["others"])
 
 

@@ -1,6 +1,7 @@
 """Numbers -> Altair charts, for pages and notebooks alike; importing it makes their look Altair's theme."""
 
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -9,18 +10,20 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from digit_core.types import Prediction, TrainEvent
+from digit_core.types import Prediction, name_of
 
-# Okabe and Ito's colours, told apart by colour-blind people and on light and dark grounds alike.
-COLOURS = ("#0088cc", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a500", "#888888")
+# After Okabe and Ito: told apart by colour-blind people, and on light and dark grounds alike.
+COLOURS = ("#0088cc", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#8c6bd1", "#b8a500", "#888888")
 GREY = "#888888"
+STARTERS = {"cnn": COLOURS[0], "ann": COLOURS[1]}  # no other model has theirs while there are others
+OTHERS = COLOURS[2:]
+DIGITS = ("#a8325e", "#d6453d", "#0f9d9d", "#c2409a", "#8f8f1f", "#4c9a2a", "#96704a", "#6f87a6", "#e07a9b", "#3dbb85")
 # What is written in a chart stands out from the ground that the page gives it, light or dark (WCAG 2: by 4.5 to 1).
 INK = {"expr": "luminance(background) <= 0.2 ? '#c4ccd4' : '#454f5a'"}
 FULL_INK = {"expr": "luminance(background) <= 0.2 ? 'white' : 'black'"}
 STRONG = 0.057  # the share of a true digit's images from which white stands out from its blue cell on a light ground
 DAYS = 7  # with drawings, over which a share is averaged
 PROMINENT = 0.2  # the probability that a digit reaches at least once to have a line of its own
-SMOOTHED = 5, 25  # points over which a curve of batches is averaged, at least and at most
 
 
 @alt.theme.register("digit_lab", enable=True)
@@ -35,20 +38,35 @@ def leave_data_out(chart: alt.TopLevelMixin) -> dict[str, Any]:
     return {name: value for name, value in chart.to_dict().items() if name not in ("data", "datasets")}
 
 
+def colours_of(model_ids: Sequence[str]) -> dict[str, str]:
+    """The colour of each model, the same in all charts, unless two of those given would share one."""
+    colours = {model_id: STARTERS[model_id] for model_id in model_ids if model_id in STARTERS}
+    for model_id in model_ids:
+        if model_id not in colours:
+            own = zlib.crc32(model_id.encode()) % len(OTHERS)
+            proposed = (*OTHERS[own:], *OTHERS[:own], *STARTERS.values())
+            colours[model_id] = next((each for each in proposed if each not in colours.values()), proposed[0])
+    return {model_id: colours[model_id] for model_id in model_ids}
+
+
+def colour_models(model_ids: Sequence[str]) -> alt.Color:
+    """The column `model`, of models' names, in their colours."""
+    return colour_by("model", list(map(name_of, model_ids)), list(colours_of(model_ids).values()))
+
+
 def tabulate_probabilities(predictions: Sequence[Prediction]) -> pd.DataFrame:
     """The bars of `chart_probabilities`: a row per digit and model."""
     return pd.DataFrame(
         {
             "digit": np.tile(np.arange(10), len(predictions)),
             "probability": np.concatenate([prediction.probabilities for prediction in predictions]),
-            "model": np.repeat([prediction.model_id.upper() for prediction in predictions], 10),
+            "model": np.repeat([name_of(prediction.model_id) for prediction in predictions], 10),
         }
     )
 
 
-def chart_probabilities(table: pd.DataFrame) -> alt.Chart:
-    """Bars of all ten probabilities, one colour per model."""
-    models = table["model"].unique().tolist()
+def chart_probabilities(table: pd.DataFrame, model_ids: Sequence[str]) -> alt.Chart:
+    """Bars of all ten probabilities, of `tabulate_probabilities`, in the colours of the models."""
     return (
         alt.Chart(table)
         .mark_bar()
@@ -57,8 +75,8 @@ def chart_probabilities(table: pd.DataFrame) -> alt.Chart:
             alt.Y("probability:Q", title="Probability", axis=alt.Axis(format="%", values=[0, 0.5, 1])).scale(
                 domain=(0, 1)
             ),
-            alt.XOffset("model:N", sort=models),
-            colour_by("model", models),
+            alt.XOffset("model:N", sort=list(map(name_of, model_ids))),
+            colour_models(model_ids),
             tooltip=["model:N", "digit:O", alt.Tooltip("probability:Q", format=".2%")],
         )
         .properties(height=240)
@@ -68,12 +86,13 @@ def chart_probabilities(table: pd.DataFrame) -> alt.Chart:
 def tabulate_growth(grown: Mapping[str, Sequence[Prediction]], now: int) -> pd.DataFrame:
     """The lines of `chart_growth`: a row per model, step of the drawing and digit; `now` marks one of the steps."""
     rows = [
-        (model_id.upper(), step, (step + 1) / len(predictions), digit, float(probability), step == now)
+        (name_of(model_id), step, (step + 1) / len(predictions), digit, float(probability), step == now)
         for model_id, predictions in grown.items()
         for step, prediction in enumerate(predictions)
         for digit, probability in enumerate(prediction.probabilities)
     ]
     frame = pd.DataFrame(rows, columns=["model", "step", "drawn", "digit", "probability", "now"])
+    frame["peak"] = frame.index.isin(frame.groupby("digit")["probability"].idxmax())
     most = frame.groupby("digit")["probability"].transform("max")
     return frame[most >= min(PROMINENT, most.max())].astype({"digit": str})
 
@@ -81,83 +100,24 @@ def tabulate_growth(grown: Mapping[str, Sequence[Prediction]], now: int) -> pd.D
 def chart_growth(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """How the digits' probabilities moved while a drawing grew, a dash for each model; a rule stands where it is now.
 
-    table: as `tabulate_growth` makes it.
+    table: as `tabulate_growth` makes it. Each digit stands at the peak of its line, and has its own colour, no model's.
     """
+    digits = sorted(table["digit"].unique())
+    colour = colour_by("digit", digits, [DIGITS[int(digit)] for digit in digits])
     shares = alt.Axis(format="%", values=[0, 0.5, 1])
+    y = alt.Y("probability:Q", title="Probability", axis=shares).scale(domain=(0, 1.1))
     base = alt.Chart(table).encode(alt.X("drawn:Q", title="Drawn", axis=shares).scale(domain=(0, 1)))
     dash = alt.StrokeDash("model:N", title=None, sort=table["model"].unique().tolist(), legend=alt.Legend(orient="top"))
     lines = base.mark_line(strokeWidth=2.5).encode(
-        alt.Y("probability:Q", title="Probability", axis=shares).scale(domain=(0, 1)),
-        colour_by("digit", sorted(table["digit"].unique())),
+        y,
+        colour,
         dash,
         tooltip=["model:N", "digit:N", *(alt.Tooltip(f"{name}:Q", format=".0%") for name in ("drawn", "probability"))],
     )
+    peaks = base.transform_filter(alt.datum.peak).mark_text(fontSize=15, fontWeight="bold", dy=-9)
+    peaks = peaks.encode(y, colour, alt.Text("digit:N"))
     rule = base.transform_filter(alt.datum.now).mark_rule(color=GREY, strokeDash=[4, 3])
-    return alt.layer(lines, rule).properties(height=220)
-
-
-def tabulate_training(
-    events: Sequence[TrainEvent], metric: str, earlier: Sequence[TrainEvent] = (), earlier_name: str = ""
-) -> pd.DataFrame:
-    """The points of `chart_training`: a row per batch event, again smoothed, and per epoch of both runs' validation."""
-    batches = [event for event in events if event.kind == "batch" and metric in event.metrics]
-    x = np.array([_position(event) for event in batches], np.float64)
-    raw = pd.Series([event.metrics[metric] for event in batches], dtype=np.float64)
-    least, most = SMOOTHED
-    smoothed = raw.ewm(span=min(max(least, len(raw) / 10), most)).mean()
-    return pd.concat(
-        [
-            pd.DataFrame({"epoch": x, "value": raw, "images": "training", "points": "batch"}),
-            pd.DataFrame({"epoch": x, "value": smoothed, "images": "training", "points": "smoothed"}),
-            _validation(events, metric, "validation").assign(points="epoch"),
-            _validation(earlier, metric, earlier_name).assign(points="earlier"),
-        ],
-        ignore_index=True,
-    )
-
-
-def chart_training(table: pd.DataFrame, metric: str, earlier_name: str = "") -> alt.LayerChart | alt.FacetChart:
-    """A metric (`accuracy` or `loss`) over the epochs: training per batch, raw and smoothed; validation per epoch.
-
-    table: as `tabulate_training` makes it; earlier_name: the other run, whose validation lies behind in grey.
-    """
-    names = ["training", "validation", *([earlier_name] if earlier_name else [])]
-    shares = metric == "accuracy"
-    y = alt.Y("value:Q", axis=alt.Axis(format="%") if shares else alt.Axis()).scale(zero=False)
-    base = alt.Chart(table).encode(
-        alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1)).scale(domainMin=0, nice=False),
-        y.title("Accuracy" if shares else "Loss (nats)"),
-        colour_by("images", names, [*COLOURS[:2], GREY]),
-    )
-
-    def only(points: str) -> alt.Chart:
-        return base.transform_filter(alt.datum.points == points)
-
-    return alt.layer(
-        only("earlier").mark_line(strokeDash=[4, 3]),
-        only("batch").mark_line(opacity=0.25, strokeWidth=1),
-        only("smoothed").mark_line(),
-        only("epoch").mark_line(point=True).encode(tooltip=_tooltip(shares)),
-    ).properties(height=260)
-
-
-def chart_runs(events: Mapping[str, Sequence[TrainEvent]], metric: str) -> alt.Chart:
-    """The validation metric (`accuracy` or `loss`) of several runs over the seconds of training, a line each."""
-    frame = pd.concat([_validation(of_run, metric, name) for name, of_run in events.items()])
-    shares = metric == "accuracy"
-    axis = alt.Axis(format="%") if shares else alt.Axis()
-    title = "Validation accuracy" if shares else "Validation loss (nats)"
-    return (
-        alt.Chart(frame)
-        .mark_line(point=True)
-        .encode(
-            alt.X("seconds:Q", title="Seconds of training"),
-            alt.Y("value:Q", title=title, axis=axis).scale(zero=False),
-            colour_by("images", list(events), COLOURS),
-            tooltip=[*_tooltip(shares), alt.Tooltip("seconds:Q", format=".0f")],
-        )
-        .properties(height=280)
-    )
+    return alt.layer(lines, peaks, rule).properties(height=220)
 
 
 def chart_shares(
@@ -267,26 +227,7 @@ def chart_confusion(
     return alt.layer(cells.add_params(choice), frame_of_it, counts).properties(height=360)
 
 
-def _position(event: TrainEvent) -> float:
-    """How many epochs are done, with the share of the one under way."""
-    return event.epoch - 1 + event.batch / event.batches_per_epoch
-
-
-def _validation(events: Sequence[TrainEvent], metric: str, name: str) -> pd.DataFrame:
-    rows = [
-        (_position(event), event.elapsed_s, event.metrics[f"val_{metric}"], name)
-        for event in events
-        if event.kind == "epoch" and f"val_{metric}" in event.metrics
-    ]
-    return pd.DataFrame(rows, columns=["epoch", "seconds", "value", "images"])
-
-
-def _tooltip(shares: bool) -> list[alt.Tooltip]:
-    value = alt.Tooltip("value:Q", format=".2%" if shares else ".4f")
-    return [alt.Tooltip("images:N"), alt.Tooltip("epoch:Q", format=".3~g"), value]
-
-
-def colour_by(field: str, order: Sequence[str], colours: Sequence[str] = COLOURS) -> alt.Color:
+def colour_by(field: str, order: Sequence[str], colours: Sequence[str]) -> alt.Color:
     """A colour for each value of a field, in that order, with a legend above the chart."""
-    scale = alt.Scale(domain=list(order), range=[colours[i % len(colours)] for i in range(len(order))])
+    scale = alt.Scale(domain=list(order), range=list(colours))
     return alt.Color(f"{field}:N", title=None, scale=scale, legend=alt.Legend(orient="top", symbolOpacity=1))

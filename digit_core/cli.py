@@ -181,13 +181,14 @@ def fine_tune(settings: Settings, /, base: str | None, run_id: str | None, as_js
 
 
 def _echo_event(event: TrainEvent) -> None:
-    on_screen = sys.stdout.isatty()
-    if event.kind == "batch" and not on_screen:
+    on_screen, passing = sys.stdout.isatty(), event.kind == "batch" or bool(event.share)
+    if passing and not on_screen:
         return
     values = "  ".join(f"{name} {value:.4f}" for name, value in event.metrics.items())
     left = "" if event.eta_s is None else f"  {event.eta_s:.0f} s left"
-    line = f"{event.kind} {event.epoch or ''} {values}{left} {event.message}"
-    click.echo(f"\r{line}\x1b[K" if on_screen else line, nl=event.kind != "batch")
+    share = "" if event.share is None else f": {100 * event.share:.0f} %"
+    line = f"{event.kind} {event.epoch or ''} {values} {event.message}{share}{left}"
+    click.echo(f"\r{line}\x1b[K" if on_screen else line, nl=not passing)
 
 
 for command in (predict, evaluate, models, feedback, data):

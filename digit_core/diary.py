@@ -104,4 +104,5 @@ def _is_sound(event: TrainEvent) -> bool:
         and (event.eta_s is None or is_number(event.eta_s))
         and all(isinstance(answer, int) and 0 <= answer <= 9 for answer in event.answers)
         and isinstance(event.message, str)
+        and (event.share is None or (is_number(event.share) and event.share <= 1))
     )

@@ -4,7 +4,8 @@ The larger one keeps its answers as they are. Learned from what the program draw
 on, digits and others (outlier exposure, Hendrycks et al. 2019).
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,17 +20,25 @@ KNOWN = 1.5  # digits that the network was trained on, for each image that is no
 EPOCHS, BATCH = 15, 256
 UNITS = 128, 128
 UNLIKELY = 1e-5  # probabilities below are all alike
+LOOKING = 0.6  # the share of the time that the larger network takes to look at the images
 
 
 def learn_digit_score(
-    network: Any, bank: Bank, x_known: np.ndarray, y_known: np.ndarray, validating: Sequence[np.ndarray], seed: int = 0
+    network: Any,
+    bank: Bank,
+    x_known: np.ndarray,
+    y_known: np.ndarray,
+    validating: Sequence[np.ndarray],
+    seed: int = 0,
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> Any:
     """Learn to tell digits from the rest, from the features and the probabilities of a trained Keras network.
 
     x_known, y_known: what it was trained on, -1 for what is no digit; validating: other digits, by kind, that choose
-    the threshold; images `(N, 28, 28) uint8`. Returns a Keras model `[(N, F) features, (N, 10) probabilities] ->
-    (N, 1) float32` in 0-1, at least 0.5 for what is taken for a digit: for all but about TURNED_AWAY of the kind that
-    is hardest to tell, before weights become int8. Raises TrainingUnavailable.
+    the threshold; images `(N, 28, 28) uint8`. `on_progress` is told the share done, 0-1.
+    Returns a Keras model `[(N, F) features, (N, 10) probabilities] -> (N, 1) float32` in 0-1, at least 0.5 for what is
+    taken for a digit: for all but about TURNED_AWAY of the kind that is hardest to tell, before weights become int8.
+    Raises TrainingUnavailable.
     """
     keras, rng = import_keras(), np.random.default_rng(seed)
     look = keras.Model(network.inputs, [tell_features(network), network.output])
@@ -37,11 +46,18 @@ def learn_digit_score(
     known = np.flatnonzero(y_known >= 0)
     chosen = rng.permutation(known)[: int(KNOWN * len(others))]
     digits = np.concatenate([bank.digits[:-HELD_OUT], x_known[chosen]])
-    seen = _look(look, np.concatenate([digits, others]))
+    batches = math.ceil((len(digits) + len(others)) / BATCH)
+    looked = keras.callbacks.LambdaCallback(
+        on_predict_batch_end=lambda batch, logs: on_progress(LOOKING * (batch + 1) / batches)
+    )
+    learned = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: on_progress(LOOKING + (1 - LOOKING) * (epoch + 1) / EPOCHS)
+    )
+    seen = _look(look, np.concatenate([digits, others]), looked)
     is_digit = np.arange(len(digits) + len(others)) < len(digits)
     head, score = _build(keras, seen, seed)
     head.compile("adam", loss=keras.losses.BinaryCrossentropy(from_logits=True))
-    head.fit(seen, is_digit, batch_size=BATCH, epochs=EPOCHS, verbose=0)
+    head.fit(seen, is_digit, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=[learned])
     kinds = (*validating, bank.digits[-HELD_OUT:])
     least = min(float(np.quantile(head.predict(_look(look, kind), verbose=0), TURNED_AWAY)) for kind in kinds)
     last = head.layers[-1]
@@ -50,9 +66,9 @@ def learn_digit_score(
     return score
 
 
-def _look(look: Any, images: np.ndarray) -> list[np.ndarray]:
+def _look(look: Any, images: np.ndarray, *callbacks: Any) -> list[np.ndarray]:
     """What the network makes of images: features `(N, F)` and probabilities `(N, 10)`, both float32."""
-    return list(look.predict(to_input(images), batch_size=BATCH, verbose=0))
+    return list(look.predict(to_input(images), batch_size=BATCH, verbose=0, callbacks=list(callbacks)))
 
 
 def _build(keras: Any, seen: list[np.ndarray], seed: int) -> tuple[Any, Any]:

@@ -62,7 +62,8 @@ def list_figures(info: ModelInfo, evaluation: Evaluation, stress: Marks | None) 
         "Calibration error on them": f"{100 * evaluation.ece:.2f} %",
     }
     if not info.imported:
-        figures["Right on what it learned from"] = f"{100 * info.train_accuracy:.2f} %"
+        harder = ", on images made harder for it" if info.config.augment or info.config.dropout else ""
+        figures[f"Right while it trained{harder}"] = f"{100 * info.train_accuracy:.2f} %"
     if stress:
         figures["Right on 400 stress drawings"] = f"{100 * stress.accuracy:.2f} %"
         figures["Time for an image, where this was written"] = f"{stress.ms:.2f} ms"

@@ -6,7 +6,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from digit_core.charts import COLOURS, GREY, colour_by
+from digit_core.charts import GREY, colour_models
+from digit_core.types import name_of
 
 BINS = 10  # of equal width, of confidence: fewer than the calibration error has, so that each holds answers
 
@@ -14,7 +15,11 @@ BINS = 10  # of equal width, of confidence: fewer than the calibration error has
 def chart_digits(recalls: Mapping[str, np.ndarray]) -> alt.Chart:
     """Points of how much of each digit was read right, `(10,)` in 0-1, by model."""
     frame = pd.DataFrame(
-        [(model_id, digit, share) for model_id, recall in recalls.items() for digit, share in enumerate(recall)],
+        [
+            (name_of(model_id), digit, share)
+            for model_id, recall in recalls.items()
+            for digit, share in enumerate(recall)
+        ],
         columns=["model", "digit", "share"],
     )
     return (
@@ -23,8 +28,8 @@ def chart_digits(recalls: Mapping[str, np.ndarray]) -> alt.Chart:
         .encode(
             alt.X("digit:O", title="Digit", axis=alt.Axis(labelAngle=0)),
             alt.Y("share:Q", title="Read right", axis=alt.Axis(format=".1%")).scale(zero=False),
-            colour_by("model", list(recalls)),
-            alt.XOffset("model:N", sort=list(recalls)),
+            colour_models(list(recalls)),
+            alt.XOffset("model:N", sort=list(map(name_of, recalls))),
             tooltip=["model:N", "digit:O", alt.Tooltip("share:Q", format=".2%")],
         )
         .properties(height=280)
@@ -52,12 +57,12 @@ def chart_reliability(tables: Mapping[str, pd.DataFrame]) -> alt.LayerChart | al
 
     The area of a point shows of how many answers it is; a well calibrated model's lie on the dashed line.
     """
-    frame = pd.concat([table.assign(model=model_id) for model_id, table in tables.items()])
+    frame = pd.concat([table.assign(model=name_of(model_id)) for model_id, table in tables.items()])
     axis = alt.Axis(format="%")
     base = alt.Chart(frame).encode(
         alt.X("confidence:Q", title="Confidence", axis=axis).scale(domain=(0, 1)),
         alt.Y("share:Q", title="Right", axis=axis).scale(domain=(0, 1)),
-        colour_by("model", list(tables), COLOURS),
+        colour_models(list(tables)),
     )
     points = base.mark_circle(opacity=0.9).encode(
         alt.Size("answers:Q", legend=None).scale(type="log", rangeMin=20, rangeMax=250),

@@ -10,6 +10,7 @@ from statistics import median
 from typing import Literal, get_args
 
 from digit_core.architectures import choose_precision, measure_network
+from digit_core.bank import BANK_FILE
 from digit_core.datasets import CHOOSING_DRAWINGS, SYNTHETIC_FILE, count_images
 from digit_core.settings import Settings
 from digit_core.types import Architecture, Run, TrainConfig
@@ -73,6 +74,10 @@ NORMALISED, FULL_PRECISION = 1.6, 1.5  # times as long with batch normalisation,
 START_SECONDS = 3.0  # until the first batch is done
 LOAD_SECONDS = 5.0  # TensorFlow's
 SECONDS_TO_MAKE = {"synthetic": 12.0, "pen-digits": 2.0, "drawings": 150.0}  # the images of a data set
+FINISH_SECONDS = 5.0  # to measure what was trained
+SECONDS_PER_JUDGED = 3e-4  # image from which it learns what is no digit, beside reading it
+JUDGED, JUDGED_WITH_DRAWINGS = 23_000, 73_000
+SECONDS_TO_DRAW_BANK = 25.0
 LESSONS = 27_000  # images that a fine-tuning learns from, about
 RUNS_MEASURED = 5
 
@@ -98,6 +103,23 @@ def estimate_start(config: TrainConfig, settings: Settings) -> float:
     if (settings.data / SYNTHETIC_FILE).is_file():
         parts.discard("synthetic")
     return LOAD_SECONDS + sum(SECONDS_TO_MAKE.get(part, 0.0) for part in parts)
+
+
+def estimate_finish(config: TrainConfig, settings: Settings) -> float:
+    """About how many seconds pass from the last epoch until the model can read: it learns what is no digit, and is
+    measured.
+
+    Raises InvalidConfig.
+    """
+    _, multiplications = measure_network(config)
+    images = JUDGED_WITH_DRAWINGS if "drawings" in config.dataset.split("+") else JUDGED
+    seconds = FINISH_SECONDS + images * (SECONDS_PER_JUDGED + multiplications * SECONDS_PER_MULTIPLICATION)
+    return seconds if (settings.data / BANK_FILE).is_file() else seconds + SECONDS_TO_DRAW_BANK
+
+
+def estimate_whole(config: TrainConfig, settings: Settings, pace: float = 1.0) -> float:
+    """About how many seconds pass from the start of a run until its model can read; raises as `estimate_seconds`."""
+    return estimate_start(config, settings) + estimate_seconds(config, pace) + estimate_finish(config, settings)
 
 
 def measure_pace(runs: Sequence[Run]) -> float:

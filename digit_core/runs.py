@@ -11,11 +11,13 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 import time
+import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,22 +53,24 @@ RESERVE = "reserve"  # a file of so many bytes, given up so that a full disk sti
 RESERVE_BYTES = 16_384
 PROBE = 0.002  # seconds
 PICTURE_BYTES = 1_000_000
+MOST_OF_NAME = 40  # characters
 PROBING = threading.Lock()
 
 
-def create_run(config: TrainConfig, settings: Settings, run_id: str | None = None) -> str:
-    """Make the folder of a new run and return its id, chosen by the time of day if none is given.
+def create_run(config: TrainConfig, settings: Settings, run_id: str | None = None, name: str = "") -> str:
+    """Make the folder of a new run and return its id.
 
-    Raises InvalidConfig, DataUnavailable for a data set of no such name, ModelUnavailable when the id is taken or a
-    teacher or base is missing, StorageFailed.
+    Where none is given, the id is the first free one that a name proposes, in whatever letters it is written, or else
+    the time of day. Raises InvalidConfig, DataUnavailable for a data set of no such name, ModelUnavailable when the id
+    is taken or a teacher or base is missing, StorageFailed.
     """
     check_config(config)
     check_validation(config.dataset, config.validation_fraction)
     for needed in (config.teacher_id, config.base_model_id):
         if needed is not None and load_info(needed, settings).imported:
             raise ModelUnavailable(f"{needed} was imported: it can neither teach nor be taught. Choose another model.")
-    name = run_id or f"{config.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    candidates = [name] if run_id else [name, *(f"{name}-{number}" for number in range(2, 100))]
+    proposed = run_id or _to_id(name) or f"{config.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    candidates = [proposed] if run_id else [proposed, *(f"{proposed}-{number}" for number in range(2, 100))]
     for candidate in candidates:
         folder = model_folder(candidate, settings)
         with storing(folder.parent):
@@ -81,15 +85,21 @@ def create_run(config: TrainConfig, settings: Settings, run_id: str | None = Non
             shutil.rmtree(folder, ignore_errors=True)  # or the id would be taken by nothing
             raise
         return candidate
-    raise ModelUnavailable(f"There is a model or run {name!r} already. Choose another id.")
+    raise ModelUnavailable(f"There is a model or run {proposed!r} already. Choose another id.")
 
 
-def start_run(config: TrainConfig, settings: Settings) -> str:
-    """Create a run, start its process, and return its id at once.
+def _to_id(name: str) -> str:
+    """What comes next to a name among ids: `Meine große 1` becomes `meine-grosse-1`; nothing where none of it can."""
+    letters = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
+    return re.sub("[^a-z0-9_]+", "-", letters).strip("-_")[:MOST_OF_NAME].rstrip("-_")
+
+
+def start_run(config: TrainConfig, settings: Settings, name: str = "") -> str:
+    """Create a run, named if a name is given, start its process, and return its id at once.
 
     The process outlives this one. Raises what `create_run` raises, and TrainingUnavailable when it cannot be started.
     """
-    run_id = create_run(config, settings)
+    run_id = create_run(config, settings, name=name)
     try:
         _start_process(run_id, settings)
     except DigitError:

@@ -6,7 +6,7 @@ Images are `(28, 28)`, ink bright on a black ground, as in MNIST. Classes that h
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -136,8 +136,9 @@ class TrainEvent:
 
     metrics holds some of loss (nats), accuracy, val_loss and val_accuracy: a `batch` event's are means over the batches
     since the one before, an `epoch` event's over the epoch. elapsed_s counts the seconds of training, those before a
-    resume included; eta_s is the time left in seconds. answers: what the network now says of the first validation
-    images, in some of the events.
+    resume included; eta_s is the time left in seconds: of training, or of what the message of a `started` event says
+    goes on, of which a share of 0-1 is done. answers: what the network now says of the first validation images, in some
+    of the events.
     """
 
     kind: EventKind
@@ -150,6 +151,7 @@ class TrainEvent:
     eta_s: float | None = None
     answers: tuple[int, ...] = ()
     message: str = ""
+    share: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,3 +281,8 @@ class Feedback:
     deleted_at: datetime | None = None
     judged: bool = True
     reviewed_at: datetime | None = None
+
+
+def name_of(model_id: str) -> str:
+    """What people call a model: `CNN` and `ANN` for the starters `cnn` and `ann`, else its id."""
+    return model_id.upper() if model_id in get_args(Architecture) else model_id

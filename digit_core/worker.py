@@ -48,6 +48,7 @@ POLL = 0.3  # seconds between two looks at the queue
 STOP_POLL, STOP_GRACE = 0.1, 0.4  # seconds between two looks at `stop`, and until what goes on is interrupted
 GIVE_UP = 5.0  # seconds until a process that no interruption reaches, in a batch of minutes, ends itself
 CHUNK = 1_000  # images that a teacher reads at once
+SHARE_INTERVAL = 1.0  # seconds between two words of how far something is
 
 
 def execute_run(run_id: str, settings: Settings, on_event: Callable[[TrainEvent], None]) -> ModelInfo | None:
@@ -198,8 +199,15 @@ def _train(
     def report(message: str) -> None:
         tell(TrainEvent("started", time.time(), message=message))
 
+    told: dict[str, tuple[float, float]] = {}  # of what goes on, when it began and when it was told last
+
     def tell_share(what: str, share: float) -> None:
-        report(f"{what}: {100 * share:.0f} %")
+        now = time.monotonic()
+        began, last = told.get(what, (now, -SHARE_INTERVAL))
+        if now - last >= SHARE_INTERVAL:
+            told[what] = began, now
+            left = (now - began) * (1 - share) / share if now > began and share > 0 else None
+            tell(TrainEvent("started", time.time(), eta_s=left, message=what, share=share))
 
     stop = folder / "stop"
     config = runs.load_run(folder.name, settings).config
@@ -232,10 +240,17 @@ def _train(
         if stop.exists():
             return None
         bank = load_bank(settings, lambda share: tell_share("Drawing digits and scribbles", share))
-        report("Learning what is no digit")
         x_known, y_known, x_validation, _ = split_validation(dataset, config.validation_fraction)
         kinds = part_validation(dataset.name, x_validation)
-        judge = learn_digit_score(trained, bank, x_known, y_known, kinds, config.seed)
+        judge = learn_digit_score(
+            trained,
+            bank,
+            x_known,
+            y_known,
+            kinds,
+            config.seed,
+            lambda share: tell_share("Learning what is no digit", share),
+        )
         report("Measuring it on the test images")
         save_network(trained, folder, judge)
         evaluation, calibration = _evaluate(folder, config, dataset)

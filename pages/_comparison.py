@@ -8,7 +8,7 @@ import streamlit as st
 from digit_core import runs
 from digit_core.learning import FEEDBACK, find_losses
 from digit_core.settings import Settings
-from digit_core.types import Comparison, Run
+from digit_core.types import Comparison, Run, name_of
 from pages._shared import count_drawings, percent, show_pictures
 
 
@@ -17,13 +17,13 @@ def show_comparison(run: Run, settings: Settings) -> None:
     found = runs.load_comparisons(run.run_id, settings)
     if found is None:
         st.warning(
-            f"What it forgot cannot be told: its comparison with {run.config.base_model_id} is missing. "
+            f"What it forgot cannot be told: its comparison with {name_of(run.config.base_model_id)} is missing. "
             "Better discard it.",
             icon=":material/warning:",
         )
         return
     comparisons, counts = found
-    _show_verdict(comparisons, run.config.base_model_id)
+    _show_verdict(comparisons, name_of(run.config.base_model_id))
     share = st.column_config.NumberColumn(format="%.2f %%")
     st.dataframe(
         pd.DataFrame([_row(each) for each in comparisons]),
@@ -38,12 +38,12 @@ def show_comparison(run: Run, settings: Settings) -> None:
     )
 
 
-def _show_verdict(comparisons: Sequence[Comparison], base_id: str | None) -> None:
+def _show_verdict(comparisons: Sequence[Comparison], base: str) -> None:
     losses = find_losses(comparisons)
     for each in losses:
         before, after = (percent(right / each.total, 2) for right in (each.before, each.after))
         st.warning(
-            f"It forgot: of the {each.name} it reads {after} rightly, {base_id} {before}. Better discard it.",
+            f"It forgot: of the {each.name} it reads {after} rightly, {base} {before}. Better discard it.",
             icon=":material/warning:",
         )
     if losses:
@@ -52,7 +52,7 @@ def _show_verdict(comparisons: Sequence[Comparison], base_id: str | None) -> Non
     if held_out is None:
         st.info("It forgot next to nothing. No drawing was held out: draw with it, and see.", icon=":material/draw:")
         return
-    words = f"Of the drawings held out ({held_out.total:,}) it reads {held_out.after:,} rightly, {base_id}"
+    words = f"Of the drawings held out ({held_out.total:,}) it reads {held_out.after:,} rightly, {base}"
     if held_out.after > held_out.before:
         words = f"{words} {held_out.before:,}; and it forgot next to nothing."
         st.success(words, icon=":material/trending_up:")
@@ -81,7 +81,9 @@ def show_changes(run: Run, settings: Settings) -> None:
             st.dataframe(table, key=f"digits_{run.run_id}", alt=words)
     lost = runs.load_pictures(run.run_id, "lost", settings)
     if lost is not None and len(lost.images):
-        st.markdown(f"**What {run.config.base_model_id} read rightly and this one does not**, people's drawings first")
+        st.markdown(
+            f"**What {name_of(run.config.base_model_id)} read rightly and this one does not**, people's drawings first"
+        )
         show_pictures(lost, lost.y_pred.tolist(), "lost")
 
 

@@ -11,7 +11,7 @@ from digit_core.errors import DigitError
 from digit_core.feedback import FeedbackStore
 from digit_core.feedback_export import picture_of
 from digit_core.selection import Selection, find_doubt
-from digit_core.types import Feedback, InputKind
+from digit_core.types import Feedback, InputKind, name_of
 from pages._operator import LOCK, guarded_button, is_operator
 from pages._shared import count_drawings, image_tag, label_of, percent, tell
 
@@ -62,7 +62,7 @@ def _verdict(entry: Feedback) -> str:
 def _show_tile(entry: Feedback, which: Selection) -> None:
     with st.container(border=True, width=170, key=f"entry_{entry.id}"):
         _show_pictures(entry, 65)
-        read = ", ".join(f"{answer['model_id'].upper()} {answer['digit']}" for answer in entry.answers)
+        read = ", ".join(f"{name_of(answer['model_id'])} {answer['digit']}" for answer in entry.answers)
         st.markdown(f"**{_verdict(entry)}**  \n{read or 'collected'}  \n:small[{entry.created_at:%Y-%m-%d %H:%M} UTC]")
         words = f"{_verdict(entry)}, {entry.created_at:%Y-%m-%d %H:%M} UTC: all that is known of it"
         icon, key = ":material/open_in_full:", f"open_{entry.id}"
@@ -99,7 +99,7 @@ def _show_entry(store: FeedbackStore, around: list[Feedback], which: Selection, 
         st.header(_verdict(entry), anchor=False)
         for answer in entry.answers:
             st.markdown(
-                f"{answer['model_id'].upper()} read **{answer['digit']}** ({percent(answer['confidence'])} sure)"
+                f"{name_of(answer['model_id'])} read **{answer['digit']}** ({percent(answer['confidence'])} sure)"
             )
         if not entry.answers:
             st.markdown("No model read it: it was collected.")

@@ -10,7 +10,7 @@ from digit_core.errors import DataUnavailable
 from digit_core.evaluation import evaluate
 from digit_core.exams import Exam, list_exams, load_exam, take_exam
 from digit_core.settings import Settings
-from digit_core.types import ModelInfo
+from digit_core.types import ModelInfo, name_of
 from pages._gallery import close_image, show_gallery
 from pages._shared import percent, switch
 
@@ -35,7 +35,7 @@ def choose_exam(settings: Settings) -> Exam | None:
 
 def read_exam(info: ModelInfo, exam: Exam, settings: Settings) -> np.ndarray:
     """What a model answers, `(N, 10)`; tells what takes seconds the first time. Raises ModelUnavailable."""
-    with st.spinner(f"{info.model_id} reads {len(exam.images):,} images"):
+    with st.spinner(f"{name_of(info.model_id)} reads {len(exam.images):,} images"):
         return take_exam(info, exam, settings)
 
 

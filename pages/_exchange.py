@@ -45,7 +45,7 @@ def show_export(store: FeedbackStore, which: Selection) -> None:
         size = len(made[1])
         words = f"{size / 1e6:,.1f} MB" if size > 1e5 else f"{size / 1e3:,.1f} KB"
         st.download_button(
-            f"Download {made[2]:,} drawings ({words})",
+            f"Download {count_drawings(made[2])} ({words})",
             made[1],
             f"feedback.{form}",
             "application/octet-stream",
@@ -81,11 +81,11 @@ def show_import(store: FeedbackStore) -> None:
         path = Path(folder) / f"imported{form}"  # its own name is not trusted
         path.write_bytes(file.getbuffer())
         try:
-            done = import_feedback(store, path, lambda count: bar.progress(0.5, f"{count:,} drawings read"))
+            done = import_feedback(store, path, lambda count: bar.progress(0.5, f"{count_drawings(count)} read"))
         except DataUnavailable as error:
             raise DataUnavailable(str(error).replace(str(path), file.name)) from None
-        known = f", {done.known:,} were known already" if done.known else ""
-        st.success(f"{done.added:,} drawings added{known}.", icon=":material/check:")
+        known = f", {done.known:,} known already" if done.known else ""
+        st.success(f"{count_drawings(done.added)} added{known}.", icon=":material/check:")
         if done.left_out:
             st.warning(f"{done.left_out:,} could not be used. The first of them:", icon=":material/warning:")
             st.text("\n".join(done.reasons))

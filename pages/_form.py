@@ -22,11 +22,11 @@ from digit_core.datasets import (
 from digit_core.errors import DigitError, InvalidConfig
 from digit_core.model_store import list_models
 from digit_core.pen_digits import download_pen_digits, find_pen_digits
-from digit_core.presets import CONFIGS, PRESETS, estimate_seconds, estimate_start, find_preset
+from digit_core.presets import CONFIGS, PRESETS, estimate_whole, find_preset
 from digit_core.settings import Settings
 from digit_core.training import check_config
-from digit_core.types import FOR_ANN, FOR_CNN, Architecture, Optimizer, Padding, Schedule, TrainConfig
-from pages._shared import duration, percent, tell, told_errors
+from digit_core.types import FOR_ANN, FOR_CNN, Architecture, Optimizer, Padding, Schedule, TrainConfig, name_of
+from pages._shared import estimate, percent, tell, told_errors
 
 IMAGES = {
     "mnist": "MNIST",
@@ -35,17 +35,28 @@ IMAGES = {
     "feedback": "Feedback",
     "drawings": "Drawings of all kinds",
 }
+LABELS = {  # of settings whose names do not say it
+    "architecture": "Network",
+    "dataset": "Images",
+    "convolutions": "Convolutions in a block",
+    "global_pooling": "Average over the image",
+    "batch_norm": "Batch normalisation",
+    "elastic": "Bend",
+    "teacher_id": "Teacher",
+    "validation_fraction": "Validation share",
+    "time_budget_s": "Time budget (seconds)",
+    "base_model_id": "Began as",
+    "since": "Drawings since",
+    "until": "Drawings until",
+}
 TUPLES = ("hidden_units", "filters", "kernel_sizes", "dense_units")
 NO_TEACHER = "No teacher"
 KEPT: Any = {"persist_state": "session"}
 state = st.session_state
 
 
-def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
-    """Show the form; return what was chosen, or None while a value is wrong, which a sentence says.
-
-    pace: how many times as long as estimated a training takes on this machine.
-    """
+def ask_basics(settings: Settings) -> None:
+    """Ask for the network, a preset and the images."""
     if state.pop("fetched", None) == "MNIST":
         state.base = "mnist"
     if "preset" not in state:
@@ -56,7 +67,7 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
         required=True,
         format_func=str.upper,
         key="architecture",
-        help="ANN: dense layers. CNN: blocks of convolutions.",
+        help="ANN: dense layers, each dot joined to each unit. CNN: convolutions, stencils that slide over the image.",
         on_change=_follow_preset,
         args=[settings],
         **KEPT,
@@ -78,12 +89,23 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
     added = [name for name in ADDITIONS if name != state.base]
     help = "More images to train on, beside those that validate and test"
     st.pills("Add", added, selection_mode="multi", key="added", help=help, wrap=True, **words, **KEPT)
-    lacking = _offer_pen_digits(settings)
-    with st.expander("Network", icon=":material/hub:"):
-        _ask_network()
-    with st.expander("Learning", icon=":material/tune:"):
+    _offer_pen_digits(settings)
+
+
+def ask_details(settings: Settings) -> None:
+    """Ask for the network's layers, and for how it learns."""
+    with st.expander("Layers"):
+        _ask_layers()
+    with st.expander("Learning"):
         _ask_learning(settings)
-    if lacking:
+
+
+def read_form(settings: Settings, pace: float) -> TrainConfig | None:
+    """What was chosen, and how long it will take; None while a value is wrong, which a sentence says, or images lack.
+
+    pace: how many times as long as estimated a training takes on this machine.
+    """
+    if _lacks_pen_digits(settings):
         return None
     try:
         config = _to_config()
@@ -91,15 +113,24 @@ def ask_config(settings: Settings, pace: float) -> TrainConfig | None:
         check_dataset(config.dataset, settings)
         check_validation(config.dataset, config.validation_fraction)
         parameters, _ = measure_network(config)
-        seconds = estimate_seconds(config, pace)
+        seconds = estimate_whole(config, settings, pace)
     except DigitError as error:
         tell(str(error))
         return None
     st.caption(
-        f"{parameters:,} parameters, {count_images(config.dataset):,} images, about {duration(seconds)} of training "
-        f"after {duration(estimate_start(config, settings))} to start."
+        f"{parameters:,} parameters, {count_images(config.dataset):,} images: {estimate(seconds)} until it reads."
     )
     return config
+
+
+def image_words(dataset: str) -> str:
+    """The images of a data set: `MNIST + Synthetic digits`."""
+    return " + ".join(IMAGES.get(part, part) for part in dataset.split("+"))
+
+
+def words_of(setting: str) -> str:
+    """What a setting is called where people choose it."""
+    return LABELS.get(setting, setting.replace("_", " ").capitalize())
 
 
 def fill(config: TrainConfig, settings: Settings) -> None:
@@ -131,17 +162,21 @@ def _leave_preset() -> None:
     state.preset = None
 
 
-def _offer_pen_digits(settings: Settings) -> bool:
-    """Where pen strokes are wanted and not on the machine, say so, and fetch them if asked to; whether that is so."""
-    if not OF_PEN_DIGITS & set(state.added) or settings.pen_digits or find_pen_digits(settings):
-        return False
+def _lacks_pen_digits(settings: Settings) -> bool:
+    wanted = OF_PEN_DIGITS & set(state.added)
+    return bool(wanted) and not (settings.pen_digits or find_pen_digits(settings))
+
+
+def _offer_pen_digits(settings: Settings) -> None:
+    """Where pen strokes are wanted and not on the machine, say so, and fetch them if asked to."""
+    if not _lacks_pen_digits(settings):
+        return
     st.caption(
         "Pen strokes of 30 writers, from the UCI repository, are not on this machine yet: download them, or choose "
         "other images."
     )
     if st.button("Download pen strokes (6 MB)", icon=":material/download:", key="download_pen_digits"):
         _download("pen strokes", download_pen_digits, settings)
-    return True
 
 
 def _offer_mnist(settings: Settings) -> None:
@@ -150,9 +185,10 @@ def _offer_mnist(settings: Settings) -> None:
         return
     st.caption(
         "MNIST, 70,000 handwritten digits, is not on this machine yet. Synthetic digits, drawn by the program, are "
-        f"here at once. To put MNIST here by hand, save [mnist.npz]({MNIST_URL}) in `{settings.data}`."
+        "here at once."
     )
-    if st.button("Download MNIST (11 MB)", icon=":material/download:", key="download_mnist"):
+    by_hand = f"To put it here by hand, save [mnist.npz]({MNIST_URL}) in `{settings.data}`."
+    if st.button("Download MNIST (11 MB)", icon=":material/download:", key="download_mnist", help=by_hand):
         _download("MNIST", download_mnist, settings)
 
 
@@ -166,7 +202,7 @@ def _download(name: str, download: Callable[..., object], settings: Settings) ->
     bar.empty()
 
 
-def _ask_network() -> None:
+def _ask_layers() -> None:
     changed: Any = KEPT | {"on_change": _leave_preset}
     if state.architecture == "ann":
         st.text_input("Hidden units", key="hidden_units", help="Of each layer, like 512, 256", **changed)
@@ -174,14 +210,14 @@ def _ask_network() -> None:
         st.text_input("Filters", key="filters", help="Of each block, like 16, 32, 64", **changed)
         help = "Side of the kernels in pixels: one for all blocks, or one each, like 5, 3"
         st.text_input("Kernel sizes", key="kernel_sizes", help=help, **changed)
-        st.number_input("Convolutions in a block", 1, 4, key="convolutions", **changed)
+        st.number_input(LABELS["convolutions"], 1, 4, key="convolutions", **changed)
         help = "same: the image keeps its size. valid: it loses its border."
         st.segmented_control("Padding", get_args(Padding), required=True, key="padding", help=help, **changed)
         help = "Each filter gives one number, wherever it found something"
-        st.toggle("Average over the image", key="global_pooling", help=help, **changed)
+        st.toggle(LABELS["global_pooling"], key="global_pooling", help=help, **changed)
         st.text_input("Dense units", key="dense_units", help="Of each layer before the output; may be empty", **changed)
     help = "Normalise each layer over the batch: learns steadily, takes longer"
-    st.toggle("Batch normalisation", key="batch_norm", help=help, **changed)
+    st.toggle(LABELS["batch_norm"], key="batch_norm", help=help, **changed)
     st.slider("Dropout", 0.0, 0.9, step=0.05, key="dropout", help="Share of units left out while training", **changed)
 
 
@@ -196,22 +232,29 @@ def _ask_learning(settings: Settings) -> None:
     help = "Turn, stretch, slant, shift, thicken and thin the images: for drawings unlike MNIST's"
     st.toggle("Augment", key="augment", help=help, **changed)
     help = "How far ink is moved when images are bent, in pixels; 0: not at all"
-    st.slider("Bend", 0.0, 5.0, step=0.1, key="elastic", help=help, **changed)
+    st.slider(LABELS["elastic"], 0.0, 5.0, step=0.1, key="elastic", help=help, **changed)
     help = "The share of certainty taken from each label and given to all digits"
     st.slider("Label smoothing", 0.0, 0.5, step=0.01, key="label_smoothing", help=help, **changed)
     teachers = [NO_TEACHER, *(info.model_id for info in list_models(settings) if not info.imported)]
     if state.teacher_id not in teachers:
         state.teacher_id = NO_TEACHER
     help = "A model whose answers are half of what is learned"
-    st.selectbox("Teacher", teachers, key="teacher_id", help=help, **changed)
+    st.selectbox(LABELS["teacher_id"], teachers, format_func=name_of, key="teacher_id", help=help, **changed)
     help = "Of the training images, held out to see how it does on new ones"
     st.slider(
-        "Validation share", 0.01, 0.5, step=0.001, format="percent", key="validation_fraction", help=help, **changed
+        LABELS["validation_fraction"],
+        0.01,
+        0.5,
+        step=0.001,
+        format="percent",
+        key="validation_fraction",
+        help=help,
+        **changed,
     )
     help = "Epochs to wait for a better validation loss; 0: to the end"
     st.number_input("Early stopping", 0, 1000, key="early_stopping", help=help, **changed)
     help = "The schedule fits itself into it; 0: no limit"
-    st.number_input("Time budget (seconds)", 0.0, 86400.0, step=10.0, key="time_budget_s", help=help, **changed)
+    st.number_input(LABELS["time_budget_s"], 0.0, 86400.0, step=10.0, key="time_budget_s", help=help, **changed)
     help = "The same seed, the same start"
     st.number_input("Seed", 0, 2**31 - 1, key="seed", help=help, **KEPT)
 

@@ -12,7 +12,7 @@ from digit_core.errors import UnreadableInput
 from digit_core.exams import Exam
 from digit_core.feedback import FeedbackStore, share_store
 from digit_core.settings import read_settings
-from digit_core.types import Drawing, Feedback, ModelInfo
+from digit_core.types import Drawing, Feedback, ModelInfo, name_of
 from pages._shared import image_tag, label_of, percent, told_errors, visitor
 
 LEAF = 18  # images at once
@@ -72,7 +72,7 @@ def _show_image(exam: Exam, place: int, info: ModelInfo, row: np.ndarray) -> Non
         with st.container(width=260, gap="small"):
             st.markdown(f"**A {true}, read as {read}** ({percent(row.max())} sure)  \n{source[0].upper()}{source[1:]}")
             second = int(np.argsort(-row)[1])
-            st.caption(f"{info.model_id}'s second guess: {second} ({percent(row[second])}).")
+            st.caption(f"{name_of(info.model_id)}'s second guess: {second} ({percent(row[second])}).")
             words = f"{source[0].upper()}{source[1:]}: a {true}"
             st.button(
                 "Open on the page Draw",

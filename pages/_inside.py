@@ -12,7 +12,7 @@ from digit_core.explain import find_lookalikes, load_album, paint_ink, retrace, 
 from digit_core.preprocessing import preprocess
 from digit_core.settings import read_settings
 from digit_core.strokes import place, sketch
-from digit_core.types import Drawing, ModelInfo, Prediction
+from digit_core.types import Drawing, ModelInfo, Prediction, name_of
 from pages._shared import Tile, percent, show_tiles, told_errors
 
 VIEWS = {"ink": "Which ink", "alike": "Look-alikes", "changes": "What if", "replay": "Replay"}
@@ -42,7 +42,7 @@ def _show_view(drawing: Drawing, image: np.ndarray, infos: Sequence[ModelInfo], 
             of_model = st.segmented_control(
                 "Of which model",
                 list(names),
-                format_func=str.upper,
+                format_func=name_of,
                 default=infos[0].model_id,
                 required=True,
                 label_visibility="collapsed",
@@ -63,7 +63,7 @@ def _show_ink(image: np.ndarray, info: ModelInfo, answer: Prediction) -> None:
         side=140,
     )
     if not answer.is_digit:
-        st.caption(f"It does not look like a digit to {answer.model_id.upper()}: what its ink says means little.")
+        st.caption(f"It does not look like a digit to {name_of(answer.model_id)}: what its ink says means little.")
     st.caption(
         "Orange ink speaks for it, blue ink against it, white ink does neither: the drawing was covered bit by bit and "
         "the model asked again each time."
@@ -77,7 +77,7 @@ def _show_lookalikes(image: np.ndarray, info: ModelInfo, answer: Prediction) -> 
         album = load_album(settings)  # no progress is told, for then whoever draws on would break it off
         found = find_lookalikes(share_classifier(info, settings), image, album)
     if not len(found.images):
-        st.caption(f"{answer.model_id.upper()} finds nothing in it that digits have: none is like it.")
+        st.caption(f"{name_of(answer.model_id)} finds nothing in it that digits have: none is like it.")
         return
     labels = found.labels.tolist()
     tiles = [
@@ -125,7 +125,7 @@ def _show_replay(drawing: Drawing, infos: Sequence[ModelInfo]) -> None:
         step = st.slider("Drawn so far (steps)", 1, len(grown), len(grown), key=key)
     to_come, drawn = (sketch(strokes, REPLAY_PEN, REPLAY_SIDE) for strokes in (whole, grown[step - 1]))
     sheet = np.maximum(to_come // 255 * GREY, drawn)
-    words = ", ".join(f"{model_id.upper()} reads {answers[step - 1].digit}" for model_id, answers in said.items())
+    words = ", ".join(f"{name_of(model_id)} reads {answers[step - 1].digit}" for model_id, answers in said.items())
     with st.container(horizontal=True, key="inside_replay"):
         with st.container(width=REPLAY_SIDE + 16):
             show_tiles([Tile(sheet, f"Step {step} of {len(grown)}: {words}", words)], "inside_sheet", side=REPLAY_SIDE)

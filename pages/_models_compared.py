@@ -9,7 +9,7 @@ from digit_core.exams import Exam
 from digit_core.model_charts import chart_digits, chart_reliability, tabulate_reliability
 from digit_core.model_store import model_folder
 from digit_core.settings import Settings
-from digit_core.types import ModelInfo
+from digit_core.types import ModelInfo, name_of
 from pages._errors import choose_exam, read_exam
 from pages._gallery import close_image, show_gallery
 from pages._run import show_curves
@@ -36,7 +36,7 @@ def _show_answers(infos: list[ModelInfo], exam: Exam, settings: Settings) -> Non
         for model_id, evaluation in evaluations.items():
             right = len(exam.images) - len(evaluation.mistakes)
             st.markdown(
-                f"**{model_id}**: {right:,} of {len(exam.images):,} right ({percent(evaluation.accuracy, 2)})",
+                f"**{name_of(model_id)}**: {right:,} of {len(exam.images):,} right ({percent(evaluation.accuracy, 2)})",
                 width="content",
             )
     left, right = st.columns(2, gap="large")
@@ -61,23 +61,30 @@ def _show_differences(names: dict[str, ModelInfo], exam: Exam, answers: dict[str
     pair = hash(tuple(ids))  # other models, another choice
     right = {model_id: rows.argmax(axis=1) == exam.y_true for model_id, rows in answers.items()}
     with st.container(horizontal=True, key="pair"):
-        one = st.selectbox("Reads it", ids, 0, key=f"reads_it_{pair}", on_change=close_image, width=240)
+        one = st.selectbox("Reads it", ids, 0, name_of, key=f"reads_it_{pair}", on_change=close_image, width=240)
         others = [model_id for model_id in ids if model_id != one]
         only = [int((right[one] & ~right[other]).sum()) for other in others]
         other = st.selectbox(
             "Does not",
             others,
             int(np.argmax(only)),
+            name_of,
             key=f"does_not_{pair}_{one}",
             on_change=close_image,
             width=240,
         )
     places = np.flatnonzero(right[one] & ~right[other])
     if not len(places):
-        st.info(f"{one} reads nothing that {other} misreads. Choose another pair.", icon=":material/compare:")
+        st.info(
+            f"{name_of(one)} reads nothing that {name_of(other)} misreads. Choose another pair.",
+            icon=":material/compare:",
+        )
         return
     confidence = answers[other][places].max(axis=1)
-    st.caption(f"{one} reads {len(places):,} images that {other} misreads: as {other} read them, the surest first.")
+    reader, misreader = name_of(one), name_of(other)
+    st.caption(
+        f"{reader} reads {len(places):,} images that {misreader} misreads: as {misreader} read them, the surest first."
+    )
     show_gallery(exam, places[np.argsort(-confidence, kind="stable")], names[other], answers[other])
 
 
@@ -88,6 +95,6 @@ def _show_learning(ids: list[str], settings: Settings) -> None:
         if any(event.kind == "epoch" for event in read_events(model_folder(model_id, settings)))
     ]
     if told:
-        show_curves(ids, settings)  # all, so that each keeps its colour
+        show_curves(told, settings)
     if silent := [model_id for model_id in ids if model_id not in told]:
-        st.caption(f"No diary of their training is here: {', '.join(silent)}.")
+        st.caption(f"No diary of their training is here: {', '.join(map(name_of, silent))}.")

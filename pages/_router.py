@@ -10,7 +10,7 @@ from pages._operator import show_lock
 LOOK = """<style>
 [data-testid^="stBaseButton-primary"], [data-tag] * { color: light-dark(#ffffff, #10161d); }
 [class*="st-key-answer_"] [data-testid="stMetricValue"] { font-size: 3.5rem; }
-.stMainBlockContainer { max-width: 90rem; }
+.stMainBlockContainer { max-width: 90rem; padding-top: 5rem; }
 .st-key-close_menu { position: absolute; }
 .st-key-run { scroll-margin-top: 4rem; }
 @media (max-width: 640px) { .stMainBlockContainer { padding-top: 4rem; } }
@@ -35,9 +35,11 @@ page = st.navigation(
         st.Page("collect.py", title="Collect", icon=":material/edit_note:"),
         st.Page("feedback.py", title="Feedback", icon=":material/rate_review:"),
         st.Page("learn.py", title="Learn", icon=":material/school:"),
+        st.Page("guide.py", title="Guide", icon=":material/menu_book:"),
     ],
     position="top",
 )
+st.logo(str(Path(__file__).parent / "_logo.svg"))
 st.html(LOOK)
 with st.container(key="close_menu"):
     st.html(CLOSE_MENU.format(page.title), unsafe_allow_javascript=True)

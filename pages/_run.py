@@ -8,15 +8,17 @@ import streamlit as st
 
 from digit_core import runs
 from digit_core.architectures import check_tensorflow
-from digit_core.charts import chart_confusion, chart_runs, chart_training, leave_data_out, tabulate_training
+from digit_core.charts import chart_confusion, leave_data_out
 from digit_core.diary import STEPS, read_events
 from digit_core.errors import DigitError, ModelUnavailable
 from digit_core.model_store import load_evaluation, load_info, model_folder
+from digit_core.presets import estimate_finish
 from digit_core.settings import Settings, read_settings
-from digit_core.types import Run, TrainEvent
+from digit_core.training_charts import chart_runs, chart_training, tabulate_training
+from digit_core.types import Run, TrainEvent, name_of
 from pages._comparison import show_changes, show_comparison
 from pages._run_actions import offer_actions
-from pages._shared import duration, percent, show_pictures, tell, told_errors
+from pages._shared import duration, estimate, percent, show_pictures, tell, told_errors
 
 BEST_BEFORE = "best before"
 METRICS = ("accuracy", "loss")
@@ -80,8 +82,10 @@ def show_run(run: Run, ghost: str | None, settings: Settings) -> None:
         for column, metric in zip(st.columns(2), METRICS, strict=True):
             chart = tables[metric], specs[metric]
             column.vega_lite_chart(*chart, key=f"{metric}_{run.run_id}", alt=f"{metric} over the epochs")
+        words = "Training: each batch, pale, and smoothed. Validation: after each epoch."
         if ghost:
-            st.caption(f"Dashed: the validation of {ghost}, the best earlier run of this kind of network.")
+            words = f"{words} Dashed: that of {name_of(ghost)}, the best earlier run of this kind of network."
+        st.caption(words)
     answers = next((event.answers for event in reversed(steps) if event.answers), None)
     sample = runs.load_pictures(run.run_id, "sample", settings)
     if answers and sample is not None and len(sample.images) == len(answers) and run.status != "finished":
@@ -115,11 +119,14 @@ def _show_status(run: Run, events: list[TrainEvent], settings: Settings) -> None
         share = (last.epoch - 1 + last.batch / batches) / epochs
         if run.config.time_budget_s:
             share = max(share, last.elapsed_s / run.config.time_budget_s)
-        left = "" if last.eta_s is None else f", {duration(last.eta_s)} left"
-        st.progress(min(share, 1.0), f"Epoch {last.epoch} of {epochs}, batch {last.batch:,} of {batches:,}{left}")
+        left = None if last.eta_s is None else last.eta_s + estimate_finish(run.config, settings)
+        words = f"Epoch {last.epoch} of {epochs}, batch {last.batch:,} of {batches:,}"
+        st.progress(min(share, 1.0), words + _time_left(left))
     elif run.status == "running":
-        waited = duration(max(0.0, time.time() - last.time))
-        st.progress(min(1.0, done / run.config.epochs), f"{last.message or 'Getting ready'} ({waited})")
+        words = last.message or "Getting ready"
+        if last.share is None:
+            words = f"{words} ({duration(max(0.0, time.time() - last.time))})"
+        st.progress(last.share or 0.0, words + _time_left(last.eta_s))
     elif run.status == "finished":
         st.success(f"Finished: it reads {last.message}." if last.message else "Finished.", icon=":material/check:")
     elif run.status == "failed":
@@ -130,6 +137,10 @@ def _show_status(run: Run, events: list[TrainEvent], settings: Settings) -> None
         _show_log(run, settings)
     else:
         st.warning(f"Stopped before its end: it left no model. {resumable}", icon=":material/stop:")
+
+
+def _time_left(seconds: float | None) -> str:
+    return "" if seconds is None else f", {estimate(seconds)} left"
 
 
 def _show_place(run: Run, settings: Settings) -> None:
@@ -178,7 +189,9 @@ def _show_result(run: Run, settings: Settings) -> None:
         st.altair_chart(chart, key=f"confusion_{run.run_id}", alt="How often each digit was read as each other")
     with right:
         if mistakes is not None and len(mistakes.images):
-            st.markdown(f"**Its worst mistakes**, most confident first, of {len(evaluation.mistakes)}")
+            st.markdown(
+                f"**Its {len(mistakes.images)} worst mistakes** of {len(evaluation.mistakes):,}, most confident first"
+            )
             show_pictures(mistakes, mistakes.y_pred.tolist(), "mistakes")
         elif not len(evaluation.mistakes):
             st.markdown("It made no mistake on the test images.")

@@ -9,19 +9,20 @@ from digit_core import runs
 from digit_core.errors import DigitError
 from digit_core.model_store import find_previous, is_starter, load_default, save_default
 from digit_core.settings import Settings
-from digit_core.types import Run, TrainConfig
+from digit_core.types import Run, TrainConfig, name_of
 from pages._form import fill
 from pages._operator import guarded_button, is_operator
 from pages._shared import tell, told_errors
 
+USE = "Use this model for everyone"
 DELETING = "The run and its model; can be undone"
 state = st.session_state
 Action = Callable[[str, Settings], None]
 
 
-def start_run(config: TrainConfig, settings: Settings) -> str:
-    """Start a run, which this session may stop, resume and delete. Raises what `runs.start_run` raises."""
-    run_id = runs.start_run(config, settings)
+def start_run(config: TrainConfig, settings: Settings, name: str = "") -> str:
+    """Start a run, which this session may stop, resume and delete. Takes and raises what `runs.start_run` does."""
+    run_id = runs.start_run(config, settings, name)
     state.setdefault("own_runs", set()).add(run_id)
     return run_id
 
@@ -41,7 +42,11 @@ def show_outcome(settings: Settings) -> None:
         st.toast(note, icon=":material/check:")
     if deleted := state.get("deleted_run"):
         run_id, had_read = deleted
-        words = f"{run_id} is deleted. {load_default(settings)} reads now." if had_read else f"{run_id} is deleted."
+        words = (
+            f"{run_id} is deleted. {name_of(load_default(settings))} reads now."
+            if had_read
+            else f"{run_id} is deleted."
+        )
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(words, icon=":material/delete:")
             may = is_operator if had_read else partial(_may_change, run_id, settings)
@@ -57,7 +62,7 @@ def offer_actions(run: Run, settings: Settings) -> None:
         if not runs.is_stopping(run.run_id, settings):
             offer("Stop", "stop", _stop, "What it has learned in whole epochs is kept")
     elif run.status == "finished":
-        offer_model_actions(run.run_id, settings, "Accept" if is_lesson else "Use this model", discard)
+        offer_model_actions(run.run_id, settings, "Accept for everyone" if is_lesson else USE, discard)
     else:
         if not is_lesson:  # what people said may have changed since: it is quicker begun anew
             offer("Resume", "play_arrow", _resume, "Go on after its last whole epoch", primary=True)
@@ -67,15 +72,15 @@ def offer_actions(run: Run, settings: Settings) -> None:
         offer("Duplicate", "content_copy", _duplicate, words, _anybody)
 
 
-def offer_model_actions(model_id: str, settings: Settings, use: str = "Use this model", delete: str = "Delete") -> None:
+def offer_model_actions(model_id: str, settings: Settings, use: str = USE, delete: str = "Delete") -> None:
     """What can be done with a model, a button each: draw with it, let it read for everyone, delete it.
 
     use, delete: what the last two are called.
     """
     offer = partial(_offer, model_id, settings)
-    offer("Draw with it now", "draw", _draw, "Your drawings are read by it", _anybody, primary=True)
+    offer("Draw with it now", "draw", _draw, "Your own drawings are read by it, nobody else's", _anybody, primary=True)
     if load_default(settings) != model_id:
-        offer(use, "check_circle", _use, "It reads wherever no other model is named", is_operator)
+        offer(use, "check_circle", _use, "It reads for all who name no other model, here and in the API", is_operator)
     if not is_starter(model_id):
         offer(delete, "delete", _delete, DELETING)
 
@@ -125,7 +130,7 @@ def _resume(run_id: str, settings: Settings) -> None:
 
 def _use(run_id: str, settings: Settings) -> None:
     let_read(run_id, settings)
-    state.note = f"{run_id} reads now wherever no other model is named."
+    state.note = f"{name_of(run_id)} reads now wherever no other model is named."
 
 
 def _draw(run_id: str, settings: Settings) -> None:

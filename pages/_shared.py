@@ -21,6 +21,7 @@ from digit_core.types import Pictures
 
 NO_DIGIT = "no digit"
 CANVAS_SIDE = 288  # pixels: fits a phone that is 320 wide
+MINUTES = "YYYY-MM-DD HH:mm"  # of times in tables
 TILE_MARGIN = 12  # pixels wider than a picture, which its caption may take
 
 
@@ -44,7 +45,14 @@ def duration(seconds: float) -> str:
     """Say a duration in words: `42 s`, `3 min 20 s`, `2 h 5 min`."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    parts = ((hours, "h"), (minutes, "min"), (0 if hours else seconds, "s"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
+
+
+def estimate(seconds: float) -> str:
+    """Say a duration as coarsely as it can be foreseen: `about 2 min 20 s`."""
+    step = 1 if seconds < 10 else 5 if seconds < 60 else 20 if seconds < 600 else 60
+    return f"about {duration(max(1, step * round(seconds / step)))}"
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -85,7 +93,7 @@ def show_tiles(tiles: Sequence[Tile], key: str, side: int = 52) -> None:
         figures.append(
             f'<figure style="margin: 0; width: {side + TILE_MARGIN}px; text-align: center">'
             f"{image_tag(image, words, side, frame)}"
-            f'<figcaption style="font-size: 0.8rem; line-height: 1.2">{caption}</figcaption></figure>'
+            f'<figcaption style="font-size: 0.8rem; line-height: 1.2; margin-top: 5px">{caption}</figcaption></figure>'
         )
     with st.container(key=key):
         st.html(f'<div style="display: flex; flex-wrap: wrap; gap: 8px">{"".join(figures)}</div>')
@@ -147,7 +155,7 @@ def choose_visitor(
 
 def ask_days(key: str, width: int | Literal["stretch"] = "stretch") -> tuple[datetime | None, datetime | None]:
     """Ask for days; returns when the first one begins and when the last one is over, or nothing of them."""
-    days = st.date_input("Days (UTC)", (), key=key, width=width, help="The first and the last day")
+    days = st.date_input("Days (UTC)", (), format="YYYY-MM-DD", key=key, width=width, help="The first and the last day")
     if not days:
         return None, None
     return datetime.combine(days[0], time(), UTC), datetime.combine(days[-1], time(), UTC) + timedelta(days=1)

@@ -10,10 +10,12 @@ from digit_core.feedback_stats import FeedbackStats
 from digit_core.model_store import load_default, load_evaluation, load_info
 from digit_core.selection import Selection
 from digit_core.settings import Settings
+from digit_core.types import name_of
 from pages._entries import KINDS
 from pages._shared import label_of, percent
 
 PAIRS = 10  # most often confused
+ENOUGH = 20  # drawings, to set confidence beside the share that was right
 
 
 def show_statistics(store: FeedbackStore, which: Selection, settings: Settings) -> None:
@@ -34,11 +36,16 @@ def show_statistics(store: FeedbackStore, which: Selection, settings: Settings) 
         st.altair_chart(chart, alt="Share read right, by digit", key="by_digit")
     with right:
         st.header("Over time", anchor=False)
-        st.altair_chart(chart_days(stats.by_day), alt="Share read right and drawings judged, by day", key="by_day")
+        if len(stats.by_day) > 1:
+            st.altair_chart(chart_days(stats.by_day), alt="Share read right and drawings judged, by day", key="by_day")
+        else:
+            st.caption(
+                f"All of them are of {next(iter(stats.by_day)):%Y-%m-%d}. From the second day on a chart is here."
+            )
     left, right = st.columns(2, gap="large")
     with left:
         st.header("By model", anchor=False)
-        _table({name.upper(): share for name, share in stats.by_model.items()}, "model", "model")
+        _table({name_of(name): share for name, share in stats.by_model.items()}, "model", "model")
         _show_duels(stats)
     with right:
         st.header("By kind of input", anchor=False)
@@ -48,6 +55,9 @@ def show_statistics(store: FeedbackStore, which: Selection, settings: Settings) 
             _table(stats.by_visitor, "name", "person or class")
     _show_confusions(stats, which, settings)
     st.header("How far confidence can be trusted", anchor=False)
+    if stats.total < ENOUGH:
+        st.caption(f"That can be told from {ENOUGH} judged drawings on.")
+        return
     st.caption("On the dashed line, of answers with 90 % confidence 90 % are right; below it, they are too sure.")
     chart = chart_calibration(stats.by_confidence)
     st.altair_chart(chart, alt="Share of right answers against their confidence", key="calibration")
@@ -70,8 +80,8 @@ def _show_duels(stats: FeedbackStats) -> None:
     for (one, other), (differed, ones, others) in stats.duels.items():
         neither = differed - ones - others
         st.markdown(
-            f"{one.upper()} and {other.upper()} disagreed {differed:,} times: {one.upper()} was right **{ones:,}** "
-            f"times, {other.upper()} **{others:,}**, neither {neither:,}."
+            f"{name_of(one)} and {name_of(other)} disagreed {differed:,} times: {name_of(one)} was right **{ones:,}** "
+            f"times, {name_of(other)} **{others:,}**, neither {neither:,}."
         )
 
 
@@ -86,12 +96,12 @@ def _show_confusions(stats: FeedbackStats, which: Selection, settings: Settings)
         try:
             info = load_info(model_id, settings)
             matrix = load_evaluation(info, settings).confusion_matrix
-            st.header(f"What {model_id.upper()} read its test images as", anchor=False)
+            st.header(f"What {name_of(model_id)} read its test images as", anchor=False)
             words = f"Confusion matrix of the test images of {info.dataset}"
             st.altair_chart(chart_confusion(matrix), alt=words, key="confusion_test")
             st.caption(f"Test images of {info.tested_on}.")
         except ModelUnavailable:
-            st.caption(f"The model {model_id} is not here any more: there is nothing to compare with.")
+            st.caption(f"The model {name_of(model_id)} is not here any more: there is nothing to compare with.")
     if stats.confusions:
         st.header("Most often confused", anchor=False)
         pairs = [(label_of(true), str(read), n) for true, read, n in stats.confusions]

@@ -15,7 +15,7 @@ from digit_core.model_store import load_default, load_info
 from digit_core.preprocessing import preprocess
 from digit_core.settings import read_settings
 from digit_core.strokes import strokes_from_canvas
-from digit_core.types import Drawing, Feedback, Pictures
+from digit_core.types import Drawing, Feedback, Pictures, name_of
 from pages._run import follow_link
 from pages._shared import (
     ask_visitor,
@@ -99,7 +99,7 @@ def show_reading(entries: Sequence[Feedback]) -> None:
     said = share_classifier(info, settings).predict_probabilities(images).argmax(axis=1)
     wrong = said != digits
     st.markdown(
-        f"**{info.model_id} reads {np.sum(~wrong)} of these {len(entries)} drawings rightly.** "
+        f"**{name_of(info.model_id)} reads {np.sum(~wrong)} of these {len(entries)} drawings rightly.** "
         "Let a model learn them, and see how it reads those that are held out."
     )
     show_pictures(Pictures(images[wrong], digits[wrong], said[wrong]), said[wrong].tolist(), "misread")

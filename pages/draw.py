@@ -19,7 +19,7 @@ from digit_core.pictures import read_picture
 from digit_core.preprocessing import preprocess
 from digit_core.settings import read_settings
 from digit_core.strokes import strokes_from_canvas
-from digit_core.types import Drawing, Feedback, InputKind, ModelInfo, Prediction
+from digit_core.types import Drawing, Feedback, InputKind, ModelInfo, Prediction, name_of
 from pages._inside import see_inside
 from pages._shared import (
     NO_DIGIT,
@@ -75,10 +75,9 @@ def read_drawing(mode: InputKind) -> Drawing | None:
             help = "Take back the last stroke, or what was cleared"
             st.button("Undo", icon=":material/undo:", on_click=undo, help=help)
             st.button("Clear", icon=":material/delete:", on_click=clear, help="Empty the canvas")
-            with st.popover("Pen", icon=":material/edit:", help="The pen, and who holds it"):
+            with st.popover("Pen", icon=":material/edit:"):
                 st.slider("Pen width (pixels)", 6, 40, PEN_WIDTH, key="pen_width", persist_state="session")
                 st.caption("A matter of taste: the answer does not depend on it.")
-                ask_visitor()
         strokes = strokes_from_canvas(drawn)
         return Drawing(strokes) if strokes else None
     if mode == "import":
@@ -108,11 +107,11 @@ def show_answer(prediction: Prediction) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="xsmall", key=key):
         with st.container(width="content", gap=None):
             # Heights are told, here and of the chart, so that nothing moves when a browser fetches what draws them.
-            st.metric(f"{prediction.model_id.upper()} reads", prediction.digit, width="content", height=102)
+            st.metric(f"{name_of(prediction.model_id)} reads", prediction.digit, width="content", height=102)
             often = f"  \n:small[:gray[{frequency(prediction.confidence)}]]" if prediction.is_digit else ""
             st.markdown(f"{words}, {figure}{often}")
         seen = (prediction.image * 255).astype(np.uint8)
-        tile = Tile(seen, f"What {prediction.model_id.upper()} saw", "As it saw it")
+        tile = Tile(seen, f"What {name_of(prediction.model_id)} saw", "As it saw it")
         with st.container(width=SEEN_SIDE + TILE_MARGIN):
             show_tiles([tile], f"seen_{prediction.model_id}", side=SEEN_SIDE)
 
@@ -126,7 +125,7 @@ def frequency(confidence: float) -> str:
 
 def warn(predictions: list[Prediction]) -> None:
     """Say where an answer is not to be relied on: no digit, not sure, models that disagree."""
-    doubters = [prediction.model_id.upper() for prediction in predictions if not prediction.is_digit]
+    doubters = [name_of(prediction.model_id) for prediction in predictions if not prediction.is_digit]
     if doubters:
         who = "" if len(doubters) == len(predictions) else f" to {' and '.join(doubters)}"
         st.warning(
@@ -135,7 +134,7 @@ def warn(predictions: list[Prediction]) -> None:
     for prediction in predictions:
         if prediction.is_digit and len(prediction.answer_set) > 1:
             *digits, last = map(str, prediction.answer_set)
-            name = prediction.model_id.upper()
+            name = name_of(prediction.model_id)
             st.info(
                 f"{name} is not sure: {', '.join(digits)} or {last}. Of 200 drawings, the digits that it names so hold "
                 "the right one for 199.",
@@ -148,7 +147,7 @@ def warn(predictions: list[Prediction]) -> None:
 @st.cache_data(max_entries=32, show_spinner=False)
 def spec_of(models: list[str], _table: pd.DataFrame) -> dict[str, object]:
     """The chart of these models' probabilities, without its data."""
-    return leave_data_out(chart_probabilities(_table))
+    return leave_data_out(chart_probabilities(_table, models))
 
 
 def propose_readers(infos: dict[str, ModelInfo]) -> list[str]:
@@ -261,22 +260,27 @@ with left:
     mode: InputKind = switch("Input", inputs, "mode", persist_state="session")
     with told_errors():
         drawing = read_drawing(mode)
-    live = st.toggle("Read as I draw", value=True, key="live", persist_state="session")
     infos = {info.model_id: info for info in list_models(settings)}
     hashes = {model_id: info.sha256["model.tflite"] for model_id, info in infos.items()}
     if settings.keep_unjudged:
         keep_unjudged(drawing)
     proposed = propose_readers(infos)
-    if len(infos) > len(STARTER_IDS):
-        st.multiselect(
-            "Models that read",
-            list(infos),
-            proposed,
-            max_selections=4,
-            key="readers",
-            persist_state="session",
-            help="Up to four. The first one leads: its answer is the one that counts as right or wrong.",
-        )
+    with st.container(horizontal=True, vertical_alignment="center", key="reading"):
+        live = st.toggle("Read as I draw", value=True, key="live", persist_state="session")
+        with st.popover(visitor() or "Nickname", icon=":material/person:", type="tertiary", key="who"):
+            ask_visitor()
+        if len(infos) > len(STARTER_IDS):
+            with st.popover("Models", icon=":material/leaderboard:", type="tertiary"):
+                st.multiselect(
+                    "Models that read",
+                    list(infos),
+                    proposed,
+                    name_of,
+                    max_selections=4,
+                    key="readers",
+                    persist_state="session",
+                    help="Up to four. The first one leads: its answer is the one that counts as right or wrong.",
+                )
 
 with right, told_errors():
     chosen = [model_id for model_id in state.get("readers") or () if model_id in hashes] or proposed
@@ -309,3 +313,4 @@ with right, told_errors():
         help = "Takes the answer away, not the drawing"
         st.button("Clear answer", icon=":material/visibility_off:", help=help, on_click=hide, args=[fingerprint])
         see_inside(drawing, image, [infos[prediction.model_id] for prediction in predictions], predictions)
+        st.page_link("guide.py", label="How it reads a digit", icon=":material/menu_book:")

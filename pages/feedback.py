@@ -5,6 +5,7 @@ import streamlit as st
 from digit_core.feedback import FeedbackStore, share_store
 from digit_core.selection import Selection
 from digit_core.settings import read_settings
+from digit_core.types import name_of
 from pages._entries import DOUBTS, KINDS, show_entries
 from pages._exchange import show_export, show_import
 from pages._shared import NO_DIGIT, ask_days, choose_visitor, switch, told_errors
@@ -43,13 +44,19 @@ def ask_selection(store: FeedbackStore, verdicts: bool) -> Selection:
                 width=160,
             )
         model = st.selectbox(
-            "Model", store.models(), index=None, key="said_model", placeholder="the first shown", width=165
+            "Model",
+            store.models(),
+            index=None,
+            format_func=name_of,
+            key="said_model",
+            placeholder="the first shown",
+            width=165,
         )
         kinds = st.multiselect(
             "Came as", list(KINDS), format_func=KINDS.__getitem__, key="kinds", placeholder="any way", width=150
         )
         visitor = choose_visitor(store, "By", "everybody", "by", 140)
-        since, until = ask_days("days", 225)
+        since, until = ask_days("days", 250)
     return Selection(
         true_digits=tuple(None if digit == NO_DIGIT else digit for digit in digits),
         model_id=model,

@@ -9,14 +9,14 @@ from digit_core.errors import ModelUnavailable
 from digit_core.feedback import FeedbackStore, share_store
 from digit_core.learning import choose_lessons, plan_fine_tuning
 from digit_core.model_store import find_previous, list_models, load_default
-from digit_core.presets import estimate_seconds, estimate_start, measure_pace
+from digit_core.presets import estimate_whole, measure_pace
 from digit_core.selection import ALL
 from digit_core.settings import read_settings
-from digit_core.types import ModelInfo, Run, TrainConfig
+from digit_core.types import ModelInfo, Run, TrainConfig, name_of
 from pages._operator import guarded_button
 from pages._run import can_train, follow_link, watch_run
 from pages._run_actions import let_read, show_outcome, start_run
-from pages._shared import ask_days, choose_visitor, duration, told_errors
+from pages._shared import ask_days, choose_visitor, estimate, told_errors
 
 settings = read_settings()
 state = st.session_state
@@ -34,7 +34,7 @@ def start(plan: TrainConfig) -> None:
 def go_back(model_id: str) -> None:
     with told_errors():
         let_read(model_id, settings)
-        state.note = f"{model_id} reads again."
+        state.note = f"{name_of(model_id)} reads again."
 
 
 def ask(store: FeedbackStore, infos: dict[str, ModelInfo]) -> None:
@@ -42,7 +42,8 @@ def ask(store: FeedbackStore, infos: dict[str, ModelInfo]) -> None:
     default, ids = load_default(settings), [info.model_id for info in infos.values() if not info.imported]
     if not ids:
         raise ModelUnavailable("There is no model that could learn. Restore models/ann and models/cnn, or train one.")
-    base = infos[st.selectbox("Model that learns", ids, ids.index(default) if default in ids else 0, key="base_model")]
+    first = ids.index(default) if default in ids else 0
+    base = infos[st.selectbox("Model that learns", ids, first, name_of, key="base_model")]
     visitor = choose_visitor(store, "Whose drawings", "everybody's", "taught_by")
     plan = plan_fine_tuning(base, settings, visitor, *ask_days("learned_days"))
     which = choose_lessons(plan)
@@ -58,9 +59,8 @@ def ask(store: FeedbackStore, infos: dict[str, ModelInfo]) -> None:
     else:
         st.caption(
             f"Drawings: {total:,}; misread: {misread:,}. Of five and more, about a fifth is held out, to measure with; "
-            "the others are mixed with many images of old. It takes about "
-            f"{duration(estimate_seconds(plan, measure_pace(history)))} "
-            f"after {duration(estimate_start(plan, settings))} to start."
+            "the others are mixed with many images of old. It takes "
+            f"{estimate(estimate_whole(plan, settings, measure_pace(history)))}."
         )
     trainable = can_train()
     st.button(
@@ -81,8 +81,8 @@ def offer_way_back(infos: dict[str, ModelInfo]) -> None:
     if current and current.parent_id:
         before = find_previous(settings)
         with st.container(border=True, key="way_back"):
-            st.markdown(f"**{current.model_id}** reads now. It began as **{current.parent_id}**.")
-            guarded_button(f"Go back to {before}", ":material/undo:", go_back, [before], key="go_back")
+            st.markdown(f"**{name_of(current.model_id)}** reads now. It began as **{name_of(current.parent_id)}**.")
+            guarded_button(f"Go back to {name_of(before)}", ":material/undo:", go_back, [before], key="go_back")
 
 
 def choose(lessons: list[Run]) -> Run:

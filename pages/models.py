@@ -9,13 +9,13 @@ from digit_core.errors import DigitError, ModelUnavailable
 from digit_core.exams import Exam, Marks, find_marks, load_exam, take_exam
 from digit_core.model_store import list_damaged, list_models, load_default, load_evaluation
 from digit_core.settings import read_settings
-from digit_core.types import ModelInfo
+from digit_core.types import ModelInfo, name_of
 from pages._gallery import close_image
 from pages._model import show_model
 from pages._models_compared import MOST_COMPARED, compare_models
 from pages._run import follow_link
 from pages._run_actions import show_outcome
-from pages._shared import told_errors
+from pages._shared import MINUTES, told_errors
 
 STEP_S, LONG_STEP_S = 1.0, 30.0  # in which models take the exam, before the page is shown
 FEW = 3  # damaged models, whose sentences are shown unasked
@@ -53,7 +53,7 @@ def examine(infos: list[ModelInfo], exam: Exam) -> tuple[dict[str, Marks], dict[
         try:
             found = find_marks(info, exam, settings)
             if found is None and time.monotonic() < end:
-                bar.progress(len(marks) / len(infos), f"{info.model_id} reads the stress drawings")
+                bar.progress(len(marks) / len(infos), f"{name_of(info.model_id)} reads the stress drawings")
                 take_exam(info, exam, settings)
                 found = find_marks(info, exam, settings)
             if found:
@@ -77,7 +77,7 @@ def show_table(infos: list[ModelInfo], marks: dict[str, Marks]) -> None:
     number = st.column_config.NumberColumn
     table = pd.DataFrame(
         {
-            "model": [info.model_id for info in infos],
+            "model": [name_of(info.model_id) for info in infos],
             "default": ["default" if info.model_id == default else "" for info in infos],
             "kind": [info.architecture.upper() for info in infos],
             "mnist": [100 * info.test_accuracy if info.tested_on == "MNIST" else None for info in infos],
@@ -85,7 +85,7 @@ def show_table(infos: list[ModelInfo], marks: dict[str, Marks]) -> None:
             "ece": [calibration_error(info) for info in infos],
             "size": [info.size_bytes / 1000 for info in infos],
             "ms": [marks[info.model_id].ms if info.model_id in marks else None for info in infos],
-            "parent": [info.parent_id or "" for info in infos],
+            "parent": [name_of(info.parent_id or "") for info in infos],
             "made": pd.to_datetime([info.created_at for info in infos], utc=True),
         }
     )
@@ -100,8 +100,9 @@ def show_table(infos: list[ModelInfo], marks: dict[str, Marks]) -> None:
             "size": number("size (KB)", format="%.0f", help="Of the network that serves"),
             "ms": number("ms an image", format="%.2f", help="On this machine, one by one"),
             "parent": st.column_config.TextColumn("began as"),
-            "made": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm", timezone="UTC"),
+            "made": st.column_config.DatetimeColumn("made (UTC)", format=MINUTES, timezone="UTC"),
         },
+        placeholder="–",
         on_select=pick,
         selection_mode="multi-row",
         key=table_key(),
@@ -146,6 +147,7 @@ with told_errors():
     st.multiselect(
         "Models to look at",
         ids,
+        format_func=name_of,
         key="looked_at",
         on_change=name_models,
         max_selections=MOST_COMPARED,

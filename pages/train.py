@@ -8,10 +8,10 @@ from digit_core.model_store import list_models
 from digit_core.presets import measure_pace
 from digit_core.settings import read_settings
 from digit_core.types import Run, TrainConfig
-from pages._form import IMAGES, ask_config
+from pages._form import ask_basics, ask_details, image_words, read_form, words_of
 from pages._run import can_train, follow_link, show_curves, watch_run
 from pages._run_actions import show_outcome, start_run
-from pages._shared import told_errors
+from pages._shared import MINUTES, told_errors
 
 MOST_COMPARED = 8  # runs: as many as there are colours
 # A run that was started lies below the form on a phone, and may lie above the screen elsewhere: it is brought there.
@@ -32,7 +32,7 @@ follow_link()
 def start(config: TrainConfig) -> None:
     state.pop("problem", None)
     with told_errors():
-        state.watched_run = start_run(config, settings)
+        state.watched_run = start_run(config, settings, state.run_name)
         state.just_started = True
 
 
@@ -49,6 +49,7 @@ def find_ghost(run: Run) -> str | None:
         other.run_id
         for other in history
         if other.run_id != run.run_id
+        and other.config.base_model_id is None
         and other.config.architecture == run.config.architecture
         and other.config.dataset.split("+")[0] == base
         and other.queued_at
@@ -64,16 +65,12 @@ def network_words(config: TrainConfig) -> str:
     return f"{config.architecture.upper()} {'-'.join(map(str, layers))}"
 
 
-def image_words(config: TrainConfig) -> str:
-    return " + ".join(IMAGES.get(part, part) for part in config.dataset.split("+"))
-
-
 def compare(chosen: list[Run]) -> None:
     """Curves of several runs laid over each other, and in what they differ."""
     st.header("Compared", anchor=False)
     show_curves([run.run_id for run in chosen], settings)
     table = pd.DataFrame({run.run_id: {name: str(value) for name, value in vars(run.config).items()} for run in chosen})
-    differing = table[table.nunique(axis=1) > 1]
+    differing = table[table.nunique(axis=1) > 1].rename(words_of)
     st.dataframe(differing, key="differences", alt="The settings in which these runs differ, a column for each run")
 
 
@@ -87,7 +84,20 @@ HISTORY = f"history_{hash(tuple(run.run_id for run in history))}"  # another lis
 left, right = st.columns([1, 2], gap="large")
 with left:
     trainable = can_train()
-    config = ask_config(settings, pace)
+    ask_basics(settings)
+    go = st.container()  # in sight on a small screen, above all that can be left as it is
+    ask_details(settings)
+    st.page_link("guide.py", label="What these words mean", icon=":material/menu_book:")
+with go:
+    config = read_form(settings, pace)
+    st.text_input(
+        "Name of run and model (optional)",
+        key="run_name",
+        max_chars=40,
+        placeholder="Name of run and model (optional)",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
     st.button(
         "Train",
         type="primary",
@@ -121,7 +131,7 @@ if history:
             "run": [run.run_id for run in history],
             "status": [run.status for run in history],
             "network": [network_words(run.config) for run in history],
-            "images": [image_words(run.config) for run in history],
+            "images": [image_words(run.config.dataset) for run in history],
             "epochs": [run.config.epochs for run in history],
             "right": [100 * accuracies[run.run_id] if run.run_id in accuracies else None for run in history],
             "took": [run.elapsed_s for run in history],
@@ -134,8 +144,9 @@ if history:
         column_config={
             "right": st.column_config.NumberColumn("test images right", format="%.2f %%"),
             "took": st.column_config.NumberColumn("seconds of training", format="%.0f"),
-            "started": st.column_config.DatetimeColumn(format="D MMM, HH:mm", timezone="UTC"),
+            "started": st.column_config.DatetimeColumn("started (UTC)", format=MINUTES, timezone="UTC"),
         },
+        placeholder="–",
         on_select=pick,
         selection_mode="multi-row",
         key=HISTORY,

@@ -7,28 +7,21 @@ import numpy as np
 import pytest
 
 from digit_core.charts import (
+    COLOURS,
+    DIGITS,
     chart_calibration,
     chart_confusion,
     chart_days,
     chart_growth,
     chart_probabilities,
-    chart_runs,
     chart_shares,
-    chart_training,
+    colours_of,
     leave_data_out,
     tabulate_growth,
     tabulate_probabilities,
-    tabulate_training,
 )
 from digit_core.settings import ROOT
-from digit_core.types import Prediction, TrainEvent
-
-EVENTS = [
-    TrainEvent("started", 0.0, batches_per_epoch=4),
-    TrainEvent("batch", 1.0, 1, 2, 4, {"loss": 2.0, "accuracy": 0.3}),
-    TrainEvent("epoch", 2.0, 1, 4, 4, {"loss": 1.0, "accuracy": 0.6, "val_loss": 0.8, "val_accuracy": 0.7}),
-    TrainEvent("batch", 3.0, 2, 1, 4, {"loss": 0.9, "accuracy": 0.7}),
-]
+from digit_core.types import Prediction
 
 
 def prediction(model_id):
@@ -43,7 +36,8 @@ def rows(chart):
 
 
 def test_every_probability_of_every_model_is_a_bar():
-    drawn = rows(chart_probabilities(tabulate_probabilities([prediction("cnn"), prediction("ann")])))
+    table = tabulate_probabilities([prediction("cnn"), prediction("ann")])
+    drawn = rows(chart_probabilities(table, ["cnn", "ann"]))
     assert len(drawn) == 20
     assert {row["model"] for row in drawn} == {"CNN", "ANN"}
     assert [row["probability"] for row in drawn if row["digit"] == 3] == pytest.approx([0.55, 0.55])
@@ -53,14 +47,15 @@ def test_a_chart_without_its_data_is_the_same_for_other_data():
     tables = [
         tabulate_probabilities([dataclasses.replace(prediction("cnn"), probabilities=row)]) for row in np.eye(10)[:2]
     ]
-    one, other = (leave_data_out(chart_probabilities(table)) for table in tables)
+    one, other = (leave_data_out(chart_probabilities(table, ["cnn"])) for table in tables)
     assert one == other
     assert "encoding" in one
 
 
 def test_what_is_written_in_a_chart_stands_out_from_the_ground_of_both_themes():
     theme = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
-    written = leave_data_out(chart_probabilities(tabulate_probabilities([prediction("cnn")])))["config"]["axis"]
+    chart = chart_probabilities(tabulate_probabilities([prediction("cnn")]), ["cnn"])
+    written = leave_data_out(chart)["config"]["axis"]
     on_dark, on_light = re.findall("#[0-9a-f]{6}", written["labelColor"]["expr"])
     assert contrast(on_light, theme["light"]["backgroundColor"]) > 4.5
     assert contrast(on_dark, theme["dark"]["backgroundColor"]) > 4.5
@@ -73,32 +68,6 @@ def contrast(colour: str, ground: str) -> float:
     linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
     darker, lighter = sorted(linear @ [0.2126, 0.7152, 0.0722])
     return (lighter + 0.05) / (darker + 0.05)
-
-
-def test_training_is_tabulated_per_batch_smoothed_and_per_epoch():
-    table = tabulate_training(EVENTS, "accuracy")
-    assert table[table["points"] == "batch"][["epoch", "value"]].values.tolist() == [[0.5, 0.3], [1.25, 0.7]]
-    assert table[table["points"] == "smoothed"]["value"].between(0.3, 0.7).all()
-    assert table[table["points"] == "epoch"][["epoch", "value"]].values.tolist() == [[1.0, 0.7]]
-
-
-def test_an_earlier_run_lies_behind_with_its_validation():
-    table = tabulate_training(EVENTS[:2], "loss", EVENTS, "before")
-    assert table[table["images"] == "before"][["epoch", "value", "points"]].values.tolist() == [[1.0, 0.8, "earlier"]]
-    drawn = chart_training(table, "loss", "before").to_dict()
-    assert len(drawn["layer"]) == 4
-    assert len(rows(chart_training(table, "loss", "before"))) == len(table)
-
-
-def test_a_training_without_an_epoch_yet_can_be_drawn():
-    assert [row["value"] for row in rows(chart_training(tabulate_training(EVENTS[:2], "loss"), "loss"))] == [2.0, 2.0]
-    assert rows(chart_training(tabulate_training([], "loss"), "loss")) == []
-
-
-def test_runs_are_laid_over_each_other_by_time():
-    later = [dataclasses.replace(event, elapsed_s=9.0) for event in EVENTS]
-    drawn = rows(chart_runs({"first": EVENTS, "second": later, "empty": []}, "accuracy"))
-    assert [(row["images"], row["seconds"], row["value"]) for row in drawn] == [("first", 0, 0.7), ("second", 9, 0.7)]
 
 
 def test_what_nobody_drew_has_no_bar():
@@ -136,7 +105,30 @@ def test_a_growing_drawing_has_a_line_for_each_digit_that_mattered():
     unsure = [dataclasses.replace(prediction("cnn"), probabilities=np.full(10, 0.1, np.float32))]
     assert len(tabulate_growth({"cnn": unsure}, now=0)["digit"].dropna()) == 10
     layers = chart_growth(table).to_dict()["layer"]
-    assert [layer["mark"]["type"] for layer in layers] == ["line", "rule"]
+    assert [layer["mark"]["type"] for layer in layers] == ["line", "text", "rule"]
+    peaks = table[table["peak"]].sort_values("digit")
+    assert peaks[["digit", "drawn"]].values.tolist() == [["1", 0.25], ["7", 0.75]]
+
+
+def colours_in(legend):
+    return dict(zip(legend["scale"]["domain"], legend["scale"]["range"], strict=True))
+
+
+def test_a_model_keeps_its_colour_in_all_charts_and_shares_it_with_none_beside_it():
+    ids = ["ann", "mine", "cnn", *(f"run-{number}" for number in range(5))]
+    together = colours_of(ids)
+    assert list(together) == ids and len(set(together.values())) == len(ids)
+    for few in (["cnn", "ann"], ["mine"], ["ann", "mine"]):
+        assert colours_of(few) == {model_id: together[model_id] for model_id in few}
+    assert not {"#0088cc", "#e69f00"} & {colours_of([f"run-{number}"])[f"run-{number}"] for number in range(100)}
+    assert len(colours_of([f"run-{number}" for number in range(20)])) == 20  # more than there are colours
+    drawn = chart_probabilities(tabulate_probabilities([prediction("mine"), prediction("ann")]), ["mine", "ann"])
+    assert colours_in(drawn.to_dict()["encoding"]["color"]) == {"mine": together["mine"], "ANN": together["ann"]}
+
+
+def test_no_digit_has_the_colour_of_a_model():
+    assert len(set(DIGITS)) == 10
+    assert not set(DIGITS) & set(COLOURS)
 
 
 def test_a_cell_of_a_confusion_matrix_can_be_chosen_and_is_framed():

@@ -36,6 +36,7 @@ def test_an_event_keeps_its_values_through_the_diary(tmp_path):
         '{"kind": "started", "time": NaN}',
         f'{{"kind": "started", "time": 1{"0" * 400}}}',
         '{"kind": "started", "time": 1, "elapsed_s": "x"}',
+        '{"kind": "started", "time": 1, "share": 1.5}',
         '{"kind": "started", "time": 1, "message": 5}',
         '{"kind": "started", "time": 1, "answers": 5}',
         '{"kind": "started", "time": 1, "answers": [77]}',

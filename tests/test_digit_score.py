@@ -27,7 +27,11 @@ def small_bank():
 
 def test_a_network_learns_to_tell_digits_from_scribbles_and_answers_as_before(small_bank, tmp_path):
     network = build_network(TrainConfig("ann", hidden_units=(64,)))
-    judge = learn_digit_score(network, small_bank, draw(200, seed=3), np.arange(200) % 10, [draw(400, seed=4)])
+    known, shares = draw(200, seed=3), []
+    judge = learn_digit_score(
+        network, small_bank, known, np.arange(200) % 10, [draw(400, seed=4)], on_progress=shares.append
+    )
+    assert shares == sorted(shares) and 0 < shares[0] < 0.2 and shares[-1] == 1
     save_network(network, tmp_path, judge)
     served = Network((tmp_path / "model.tflite").read_bytes())
     digits, scribbles = draw(300, seed=5), draw(300, "scribbles", seed=6)

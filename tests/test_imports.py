@@ -17,7 +17,7 @@ ORDER = [
     {"selection"},
     {"feedback_stats"},
     {"synthetic", "augmentation", "architectures", "evaluation", "charts", "photographs"},
-    {"scribbles", "handwriting", "measuring", "model_charts"},
+    {"scribbles", "handwriting", "measuring", "model_charts", "training_charts"},
     {"model_store"},
     {"classifier", "arrays"},
     {"feedback", "drawings", "downloads"},

@@ -17,7 +17,7 @@ def sure(*answers):
 def test_each_digit_of_each_model_is_a_point():
     drawn = rows(chart_digits({"cnn": np.full(10, 0.5), "ann": np.arange(10) / 10}))
     assert len(drawn) == 20
-    assert [row["share"] for row in drawn if (row["model"], row["digit"]) == ("ann", 7)] == [0.7]
+    assert [row["share"] for row in drawn if (row["model"], row["digit"]) == ("ANN", 7)] == [0.7]
 
 
 def test_answers_are_gathered_by_their_confidence():
@@ -35,5 +35,5 @@ def test_full_confidence_has_a_place():
 def test_models_lie_beside_the_line_of_the_well_calibrated():
     table = tabulate_reliability(np.array([1]), sure((1, 0.9)))
     drawn = rows(chart_reliability({"cnn": table, "ann": table}))
-    assert {row["model"] for row in drawn if "model" in row} == {"cnn", "ann"}
+    assert {row["model"] for row in drawn if "model" in row} == {"CNN", "ANN"}
     assert {(row["confidence"], row["share"]) for row in drawn if "model" not in row} == {(0.0, 0.0), (1.0, 1.0)}

@@ -53,7 +53,7 @@ def test_how_a_round_is_read_is_shown_when_it_is_done(collect, handwriting):
     press(draw(collect.run(), handwriting[7]), "Keep")
     assert not collect.markdown
     press(draw(collect, handwriting[1]), "Keep")
-    assert "cnn reads 1 of these 2 drawings rightly" in collect.markdown[0].value
+    assert "CNN reads 1 of these 2 drawings rightly" in collect.markdown[0].value
     press(collect, "Take the last one back")
     assert asked(collect) == 4 and not collect.markdown
 

@@ -201,7 +201,7 @@ def test_a_model_of_ones_own_can_be_chosen_and_answers(handwriting):
     own_model("mine")
     app = draw(open_app(), handwriting[7])
     app.multiselect(key="readers").set_value(["mine"]).run()
-    assert [metric.label for metric in app.metric] == ["MINE reads"]
+    assert [metric.label for metric in app.metric] == ["mine reads"]
     assert answers(app) == ["7"]
 
 

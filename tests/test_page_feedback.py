@@ -264,7 +264,7 @@ def bring(app: AppTest, name: str, content: bytes) -> AppTest:
 def test_a_file_is_imported_and_what_cannot_be_used_is_told(app):
     lines = [{"label": 1, "strokes": [[[0, 0], [0, 9]]]}, {"label": 11, "strokes": [[[0, 0], [0, 9]]]}]
     bring(app, "mine.jsonl", "\n".join(map(json.dumps, lines)).encode())
-    assert "1 drawings added." in said(app) and "1 could not be used" in said(app)
+    assert "1 drawing added." in said(app) and "1 could not be used" in said(app)
     assert any("Line 2: The digit of a feedback is 11" in text.value for text in app.text)
     assert stats().collected == 1
 
@@ -310,4 +310,4 @@ def test_a_file_made_before_a_correction_is_not_offered_after_it(app):
 
 def test_a_file_whose_name_is_in_capitals_is_imported(app):
     bring(app, "MINE.JSONL", b'{"label": 1, "strokes": [[[0, 0], [0, 9]]]}')
-    assert "1 drawings added." in said(app)
+    assert "1 drawing added." in said(app)

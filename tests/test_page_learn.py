@@ -61,7 +61,7 @@ def test_an_imported_network_is_offered_neither_as_a_base_nor_as_a_teacher(app, 
     metadata = taught() / "metadata.json"
     metadata.write_text(json.dumps(json.loads(metadata.read_text()) | {"imported": True}))
     learn = app.switch_page("learn.py").run()
-    assert learn.selectbox(key="base_model").options == ["cnn", "ann"]
+    assert learn.selectbox(key="base_model").options == ["CNN", "ANN"]
     train = app.switch_page("train.py").run()
     assert "taught" not in train.selectbox(key="teacher_id").options
 
@@ -69,7 +69,7 @@ def test_an_imported_network_is_offered_neither_as_a_base_nor_as_a_teacher(app, 
 def test_what_would_be_learned_is_told_and_started(learn, monkeypatch):
     keep(say(7, 1), say(3, 3, image=image_of(99)), say(2, visitor="Zoë"))
     plans = []
-    monkeypatch.setattr(runs, "start_run", lambda config, settings: plans.append(config) or "taught")
+    monkeypatch.setattr(runs, "start_run", lambda config, settings, name: plans.append(config) or "taught")
     learn.run()
     assert "Drawings: 3; misread: 1" in said(learn)
     learn.selectbox(key="base_model").set_value("ann").run()
@@ -82,7 +82,7 @@ def test_what_would_be_learned_is_told_and_started(learn, monkeypatch):
 def test_the_days_are_chosen_whose_drawings_are_learned(learn, monkeypatch):
     keep(say(7, 1), say(3, image=image_of(99), created_at=NOON + timedelta(days=2)))
     plans = []
-    monkeypatch.setattr(runs, "start_run", lambda config, settings: plans.append(config) or "taught")
+    monkeypatch.setattr(runs, "start_run", lambda config, settings, name: plans.append(config) or "taught")
     learn.run()
     learn.date_input(key="learned_days").set_value((NOON.date(), NOON.date())).run()
     assert "Drawings: 1; misread: 1" in said(learn)
@@ -107,7 +107,7 @@ def test_what_was_gained_is_shown_accepted_and_undone(learn, taught):
     ]
     press(learn, "Accept")
     assert load_default(read_settings()) == "taught"
-    press(learn, "Go back to cnn")
+    press(learn, "Go back to CNN")
     assert load_default(read_settings()) == "cnn"
     assert not any(button.label.startswith("Go back") for button in learn.button)
 
@@ -116,7 +116,7 @@ def test_the_way_back_leads_to_the_model_that_read_before(learn, taught):
     taught()
     save_default("ann", read_settings())
     press(learn.run(), "Accept")
-    press(learn, "Go back to ann")
+    press(learn, "Go back to ANN")
     assert load_default(read_settings()) == "ann"
 
 
@@ -124,7 +124,7 @@ def test_where_the_model_that_reads_is_discarded_the_one_before_reads_again(lear
     taught()
     save_default("ann", read_settings())
     press(press(learn.run(), "Accept"), "Discard")
-    assert "taught is deleted. ann reads now." in said(learn) and load_default(read_settings()) == "ann"
+    assert "taught is deleted. ANN reads now." in said(learn) and load_default(read_settings()) == "ann"
     press(learn, "Undo")
     assert load_default(read_settings()) == "taught"
 
@@ -133,7 +133,7 @@ def test_the_second_press_of_a_double_click_starts_nothing(learn, keep_run, monk
     keep(say(7, 1))
     plans = []
 
-    def start(config, settings):
+    def start(config, settings, name):
         plans.append(config)
         folder = keep_run(f"lesson-{len(plans)}", "queued", age=0.0)
         (folder / "config.json").write_bytes(to_json(config))
@@ -152,9 +152,9 @@ def test_the_second_press_of_a_double_click_starts_nothing(learn, keep_run, monk
 @pytest.mark.parametrize(
     ("held_out", "sentence"),
     [
-        ((6, 8), "Of the drawings held out (9) it reads 8 rightly, cnn 6; and it forgot next to nothing."),
-        ((8, 8), "it reads 8 rightly, cnn as many; it forgot next to nothing. Draw with it"),
-        ((8, 6), "it reads 6 rightly, cnn 8. Better discard it"),
+        ((6, 8), "Of the drawings held out (9) it reads 8 rightly, CNN 6; and it forgot next to nothing."),
+        ((8, 8), "it reads 8 rightly, CNN as many; it forgot next to nothing. Draw with it"),
+        ((8, 6), "it reads 6 rightly, CNN 8. Better discard it"),
         (None, "No drawing was held out: draw with it"),
     ],
 )
@@ -166,7 +166,7 @@ def test_what_it_makes_of_drawings_that_it_did_not_learn_is_told(learn, taught, 
 def test_what_was_forgotten_is_warned_of(learn, taught):
     taught(before=990, after=985)
     assert (
-        "It forgot: of the test images of mnist it reads 98.50\N{NO-BREAK SPACE}% rightly, cnn 99.00\N{NO-BREAK SPACE}%"
+        "It forgot: of the test images of mnist it reads 98.50\N{NO-BREAK SPACE}% rightly, CNN 99.00\N{NO-BREAK SPACE}%"
         in said(learn.run())
     )
 

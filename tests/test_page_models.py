@@ -83,13 +83,13 @@ def opened() -> AppTest:
 
 def test_every_model_is_in_the_table_with_its_figures(mine):
     rows = table(read_on(look())).set_index("model")
-    assert list(rows.index) == ["cnn", "ann", "mine"]
-    assert rows.loc["cnn", "default"] == "default"
-    assert rows.loc["cnn", "mnist"] == pytest.approx(100 * load_info("cnn", read_settings()).test_accuracy)
+    assert list(rows.index) == ["CNN", "ANN", "mine"]
+    assert rows.loc["CNN", "default"] == "default"
+    assert rows.loc["CNN", "mnist"] == pytest.approx(100 * load_info("cnn", read_settings()).test_accuracy)
     assert (rows["stress"] > 95).all()
     assert rows["ece"].between(0, 5).all()
     assert (rows["ms"] > 0).all()
-    assert rows.loc["cnn", "size"] == load_info("cnn", read_settings()).size_bytes / 1000
+    assert rows.loc["CNN", "size"] == load_info("cnn", read_settings()).size_bytes / 1000
 
 
 def test_before_a_choice_the_page_says_what_to_do():
@@ -110,7 +110,7 @@ def test_damaged_models_are_told_apart_and_stand_in_nobodys_way(mine):
     with (mine.parent / "changed" / "model.tflite").open("ab") as file:
         file.write(b"more")
     page = look()
-    assert list(table(page)["model"]) == ["cnn", "ann", "mine"]
+    assert list(table(page)["model"]) == ["CNN", "ANN", "mine"]
     sentences = [text.value for text in page.text]
     assert any("'garbled' cannot be read" in sentence for sentence in sentences)
     assert any("changed was changed after training" in sentence for sentence in sentences)
@@ -278,12 +278,12 @@ def test_two_models_are_compared_on_the_same_images(mine):
     assert "Compared" in said(page)
     charts = page.get("vega_lite_chart")
     assert len(charts) == 2
-    assert "No diary of their training is here: cnn, ann, mine" in said(page)
+    assert "No diary of their training is here: CNN, ANN, mine" in said(page)
     next(box for box in page.selectbox if box.label == "Reads it").set_value("ann").run()
     other = next(box for box in page.selectbox if box.label == "Does not")
     assert "ann" not in other.options
     other.set_value("mine").run()
-    assert "ann reads nothing that mine misreads" in said(page)
+    assert "ANN reads nothing that mine misreads" in said(page)
 
 
 def test_models_that_were_trained_here_show_how_they_learned(trained):
@@ -322,10 +322,10 @@ def test_a_model_is_made_the_default_deleted_and_brought_back(mine):
     page = press(look("mine"), "Use this model")
     assert load_default(read_settings()) == "mine"
     press(page, "Delete")
-    assert "mine is deleted. cnn reads now." in said(page)
-    assert list(table(page)["model"]) == ["cnn", "ann"]
+    assert "mine is deleted. CNN reads now." in said(page)
+    assert list(table(page)["model"]) == ["CNN", "ANN"]
     press(page, "Undo")
-    assert list(table(page)["model"]) == ["cnn", "ann", "mine"]
+    assert list(table(page)["model"]) == ["CNN", "ANN", "mine"]
     assert load_default(read_settings()) == "mine"
 
 

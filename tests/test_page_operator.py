@@ -126,7 +126,7 @@ def chosen_file(app, request):
     [
         (finished, "Use this model"),
         (learned, "Accept"),
-        (accepted, "Go back to cnn"),
+        (accepted, "Go back to CNN"),
         (finished, "Delete"),
         (learned, "Discard"),
         (accepted, "Discard"),
@@ -161,7 +161,7 @@ def test_one_session_that_is_unlocked_unlocks_no_other(app, trained):
     other = press(open_app().switch_page("train.py").run(), "Delete")
     assert asks(other) and (read_settings().models / trained).exists()
     press(app.run(), "Delete")
-    assert "mine is deleted. cnn reads now." in said(app)
+    assert "mine is deleted. CNN reads now." in said(app)
 
 
 def test_what_is_locked_again_asks_again(app, trained):
@@ -173,7 +173,7 @@ def test_what_is_locked_again_asks_again(app, trained):
 def test_a_lock_shows_what_will_ask(app, trained):
     app.switch_page("train.py").run()
     icons = {button.label: button.icon for button in app.button}
-    assert (icons["Use this model"], icons["Delete"]) == (LOCK, LOCK)
+    assert (icons["Use this model for everyone"], icons["Delete"]) == (LOCK, LOCK)
     assert LOCK not in (icons["Draw with it now"], icons["Duplicate"], icons["Train"])
     give(press(app, "Use this model"))
     assert LOCK not in [button.icon for button in app.button]
@@ -229,7 +229,7 @@ def test_the_run_of_this_session_is_stopped_resumed_deleted_and_brought_back_wit
 
 
 def test_a_run_of_this_session_by_which_everybody_is_read_is_deleted_with_the_password_only(app, trained, monkeypatch):
-    monkeypatch.setattr(runs, "start_run", lambda config, settings: trained)
+    monkeypatch.setattr(runs, "start_run", lambda config, settings, name: trained)
     press(app.switch_page("train.py").run(), "Train")
     save_default(trained, read_settings())  # by somebody else, since the page was shown
     press(app, "Delete")
@@ -238,7 +238,7 @@ def test_a_run_of_this_session_by_which_everybody_is_read_is_deleted_with_the_pa
 
 def test_the_lesson_of_this_session_is_discarded_without_password(app, lesson, monkeypatch):
     keep(say(7, 1))
-    monkeypatch.setattr(runs, "start_run", lambda config, settings: lesson)
+    monkeypatch.setattr(runs, "start_run", lambda config, settings, name: lesson)
     press(press(app.switch_page("learn.py").run(), "Learn"), "Discard")
     assert "mine is deleted" in said(app)
 
@@ -279,7 +279,7 @@ def test_the_model_that_a_visitor_draws_with_is_that_visitors_alone(app, trained
     assert load_default(read_settings()) == "cnn"
     assert other.run().multiselect(key="readers").value == open_app().multiselect(key="readers").value == ["cnn", "ann"]
     app.switch_page("draw.py").run().multiselect(key="readers").set_value([trained]).run()
-    assert [metric.label for metric in draw(app, handwriting[3]).metric] == ["MINE reads"]
+    assert [metric.label for metric in draw(app, handwriting[3]).metric] == ["mine reads"]
     assert [metric.label for metric in draw(other, handwriting[3]).metric] == ["CNN reads", "ANN reads"]
 
 

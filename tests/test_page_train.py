@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import re
 import shutil
 import time
 
@@ -11,10 +12,11 @@ from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
 from digit_core import datasets, downloads, runs
+from digit_core.diary import append_event
 from digit_core.model_store import load_default, to_json
 from digit_core.presets import CONFIGS, PRESETS
 from digit_core.settings import read_settings
-from digit_core.types import TrainConfig
+from digit_core.types import TrainConfig, TrainEvent
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_before_the_first_run_the_page_invites(train):
 def started(monkeypatch):
     """The settings of the runs that were started; none trains."""
     configs: list[TrainConfig] = []
-    monkeypatch.setattr(runs, "start_run", lambda config, settings: configs.append(config) or "cnn-1")
+    monkeypatch.setattr(runs, "start_run", lambda config, settings, name: configs.append(config) or "cnn-1")
     return configs
 
 
@@ -94,6 +96,23 @@ def test_the_settings_on_the_page_are_those_of_the_run(train, started, monkeypat
         seed=42,
     )
     assert started == [dataclasses.replace(expected, hidden_units=started[0].hidden_units)]
+
+
+def test_a_run_gets_the_name_that_it_was_given(train, monkeypatch):
+    monkeypatch.setattr(runs, "_start_process", lambda run_id, settings: None)
+    train.text_input(key="run_name").set_value("Meine erste!").run()
+    press(press(train, "Train"), "Train")
+    assert [run.run_id for run in runs.list_runs(read_settings())] == ["meine-erste-2", "meine-erste"]
+    assert "meine-erste-2: queued" in said(train)
+
+
+def test_each_field_is_called_as_its_setting_is_called_elsewhere(train):
+    from pages._form import words_of  # not before a page was shown: it loads the canvas
+
+    fields = [*train.text_input, *train.number_input, *train.slider, *train.toggle, *train.selectbox]
+    fields = [field for field in fields if field.key in vars(TrainConfig())]
+    assert len(fields) > 15
+    assert {field.label for field in fields} == {words_of(field.key) for field in fields}
 
 
 @pytest.mark.parametrize("architecture", ["ann", "cnn"])
@@ -150,7 +169,7 @@ def test_a_wrong_setting_gets_a_sentence_and_nothing_starts(train, key, text, se
 
 def test_parameters_and_time_are_told_before_the_start(train):
     assert "215,194 parameters" in said(train)
-    assert "s of training" in said(train)
+    assert re.search(r",000 images: about .*\d (s|min) until it reads", said(train))
 
 
 def test_without_mnist_on_this_machine_synthetic_digits_are_proposed(monkeypatch, private):
@@ -158,7 +177,7 @@ def test_without_mnist_on_this_machine_synthetic_digits_are_proposed(monkeypatch
     page = open_app().switch_page("train.py").run()
     assert page.segmented_control(key="base").value == "synthetic"
     assert "is not on this machine yet" in said(page)
-    assert "mnist.npz" in said(page)
+    assert "mnist.npz" in page.button(key="download_mnist").help
     assert page.button(key="download_mnist")
 
 
@@ -284,6 +303,24 @@ def test_a_run_that_starts_shows_that_it_gets_ready(app, keep_run):
     assert "Getting ready" in said(app)
 
 
+def test_what_goes_on_before_and_after_the_epochs_has_a_bar_and_the_time_left(app, keep_run):
+    folder = keep_run("cnn-ends", "queued", "started", "batch", "epoch")
+    append_event(folder, TrainEvent("started", time.time(), eta_s=12.2, message="Learning what is no digit", share=0.4))
+    with FileLock(folder / "run.lock"):
+        app.switch_page("train.py").run()
+    assert app.progress[0].value == 40
+    assert app.progress[0].text == "Learning what is no digit, about 10 s left"
+
+
+def test_the_time_that_a_training_has_left_counts_what_comes_after_its_last_epoch(app, keep_run):
+    folder = keep_run("cnn-busy", "queued", "started")
+    append_event(folder, TrainEvent("batch", time.time(), 2, 10, 10, {"loss": 0.1, "accuracy": 1.0}, 9.0, eta_s=0.0))
+    with FileLock(folder / "run.lock"):
+        app.switch_page("train.py").run()
+    left = re.fullmatch(r"Epoch 2 of 2, batch 10 of 10, about (\d+) s left", app.progress[0].text)
+    assert int(left[1]) >= 10
+
+
 def test_a_running_run_is_shown_with_its_progress_and_can_be_stopped(app, keep_run):
     folder = keep_run("cnn-busy", "queued", "started", "batch")
     with FileLock(folder / "run.lock"):
@@ -374,7 +411,7 @@ def test_a_teacher_is_taken_into_the_form_while_it_is_there(app, keep_run, teach
 
 def test_a_teacher_is_chosen(app, monkeypatch):
     started = []
-    monkeypatch.setattr(runs, "start_run", lambda config, settings: started.append(config) or "mine")
+    monkeypatch.setattr(runs, "start_run", lambda config, settings, name: started.append(config) or "mine")
     app.switch_page("train.py").run()
     app.selectbox(key="teacher_id").set_value("cnn").run()
     press(app, "Train")
@@ -387,14 +424,14 @@ def test_a_finished_model_is_drawn_with(app, trained, handwriting):
     assert app.title[0].value == "Draw a digit"
     assert app.multiselect(key="readers").value == [trained, "cnn"]
     app.switch_page("draw.py").run()  # AppTest itself does not follow
-    assert draw(app, handwriting[3]).metric[0].label == "MINE reads"
+    assert draw(app, handwriting[3]).metric[0].label == "mine reads"
 
 
 def test_a_finished_model_reads_where_no_other_is_named(app, trained):
     app.switch_page("train.py").run()
     press(app, "Use this model")
     assert load_default(read_settings()) == trained
-    assert not [button for button in app.button if button.label == "Use this model"]
+    assert not [button for button in app.button if button.label.startswith("Use this model")]
     assert open_app().multiselect(key="readers").value == [trained, "cnn"]
 
 

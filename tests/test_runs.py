@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import io
 import json
+import re
 import time
 from pathlib import Path
 
@@ -53,6 +54,26 @@ def test_a_new_run_is_a_folder_with_its_settings_and_waits(settings):
 
 def test_runs_of_one_second_get_ids_of_their_own(settings):
     assert len({runs.create_run(CONFIG, settings) for _ in range(5)}) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "run_id"),
+    [
+        ("wide", "wide"),
+        ("Meine große 1!", "meine-grosse-1"),
+        ("  Été / 2 ", "ete-2"),
+        ("CNN", "cnn-2"),
+        ("x" * 60, "x" * 40),
+        ("../../etc", "etc"),
+    ],
+)
+def test_a_run_is_named_in_whatever_letters(settings, name, run_id):
+    assert runs.create_run(CONFIG, settings, name=name) == run_id
+
+
+def test_the_second_run_of_a_name_is_numbered_and_a_name_without_letters_of_ids_is_none(settings):
+    assert [runs.create_run(CONFIG, settings, name="wide") for _ in range(3)] == ["wide", "wide-2", "wide-3"]
+    assert re.fullmatch(r"ann-\d{8}-\d{6}", runs.create_run(CONFIG, settings, name="七"))
 
 
 @pytest.mark.parametrize("taken", ["cnn", "mine"])

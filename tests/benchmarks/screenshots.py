@@ -83,7 +83,7 @@ def train_on_synthetic_digits(page: Page) -> None:
 def open_mistakes(page: Page) -> None:
     """Look at what the ANN confuses most often."""
     page.locator(".st-key-looked_at input").click(timeout=120_000)
-    page.get_by_role("option", name="ann", exact=True).click()
+    page.get_by_role("option", name="ANN", exact=True).click()
     page.get_by_text("of 400 right").first.wait_for()
     page.get_by_text("of 400 right").first.scroll_into_view_if_needed()
     page.mouse.wheel(0, 500)
@@ -124,7 +124,7 @@ def main() -> None:
             page.goto(address)
             draw_seven(page)
             page.screenshot(path=ROOT / "docs" / f"{name}.png")
-            for key, words in INSIDE.items() if scheme == "light" else ():
+            for key, words in INSIDE.items() if name == "draw" else ():
                 page.locator(".st-key-inside").get_by_text(words, exact=True).click()
                 page.locator(f".st-key-inside_{key} img").first.wait_for(timeout=60_000)
                 page.wait_for_timeout(1500)

@@ -59,7 +59,7 @@ def test_training(visit, lived_in, server, keep_run, judge, screen):
     visitor = visit("/train", **screen)
     expect(visitor.page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
     judge(visitor)
-    for part in ("Network", "Learning"):
+    for part in ("Layers", "Learning"):
         visitor.page.get_by_test_id("stExpander").get_by_text(part, exact=True).click()
     expect(visitor.page.get_by_label("Epochs", exact=True)).to_be_visible()
     judge(visitor)
@@ -76,9 +76,9 @@ def test_models(visit, judge, screen):
     field = page.locator(".st-key-looked_at input")
     expect(field).to_be_enabled()
     judge(visitor)
-    for number, model_id in enumerate(("cnn", "ann"), 1):
+    for number, name in enumerate(("CNN", "ANN"), 1):
         field.click()
-        page.get_by_role("option", name=model_id, exact=True).click()
+        page.get_by_role("option", name=name, exact=True).click()
         field.press("Escape")
         visitor.settle()
         page.locator(".st-key-exam").get_by_text("Stress drawings", exact=True).click()
@@ -100,6 +100,10 @@ def test_what_people_said(visit, lived_in, judge, screen):
     visitor.choose("Drawings").press("Open")
     expect(visitor.page.get_by_text("CNN read 1")).to_be_visible()
     judge(visitor)
+
+
+def test_the_guide(visit, judge, screen):
+    judge(visit("/guide", **screen))
 
 
 def test_nothing_said_yet(fresh_server, visit, judge, screen):

@@ -90,7 +90,7 @@ def test_models_are_chosen_by_name_and_a_cell_is_looked_into(visit):
     reach(visitor, ".st-key-looked_at")
     page.keyboard.type("cnn")
     press(visitor, "Enter", "Escape")
-    expect(page.get_by_role("heading", name="cnn: CNN")).to_be_visible()
+    expect(page.get_by_role("heading", name="CNN")).to_be_visible()
     expect(page.locator(".st-key-cell_read")).to_be_visible()
     reach(visitor.settle(), ".st-key-cell_true")
     page.keyboard.type("3")
@@ -156,7 +156,7 @@ def test_whatever_can_be_pressed_is_reached(visit, lived_in, handwriting):
         page.locator(".st-key-inside").get_by_text(view, exact=True).click()
         expect(page.locator(".st-key-see_inside img").first).to_be_visible()
         reach_all()
-    for path in ("/train", "/models", "/collect", "/learn", "/feedback"):
+    for path in ("/train", "/models", "/collect", "/learn", "/guide", "/feedback"):
         visitor.go(path)
         for expander in page.get_by_test_id("stExpander").all():
             expander.locator("summary").click()

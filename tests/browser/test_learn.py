@@ -38,15 +38,15 @@ def test_a_misread_drawing_is_corrected_learned_accepted_read_rightly_and_gone_b
     expect(page.get_by_text("learned from: 1 that were misread")).to_be_visible()
     expect(page.get_by_text("as it reads it now: 1 of 1 drawing right")).to_be_visible()
     visitor.settle().press("Accept")
-    expect(page.get_by_role("button", name="Go back to ann")).to_be_visible()
+    expect(page.get_by_role("button", name="Go back to ANN")).to_be_visible()
     learned = load_default(settings)
     assert learned.startswith("ann-")
 
     visitor.follow("/")
     expect(visitor.answer(learned)).to_have_text("1")
 
-    visitor.follow("/learn").press("Go back to ann")
-    expect(page.get_by_role("button", name="Go back to ann")).to_have_count(0)
+    visitor.follow("/learn").press("Go back to ANN")
+    expect(page.get_by_role("button", name="Go back to ANN")).to_have_count(0)
     assert load_default(settings) == "ann"
     visitor.follow("/")
     expect(visitor.answer("ann")).to_have_text("7")

@@ -53,4 +53,4 @@ def test_what_was_exported_can_be_imported_again(visit, handwriting, store, tmp_
     waiting.value.save_as(file)
     visitor.page.locator('input[type="file"]').set_input_files(file)
     visitor.press("Import")
-    expect(visitor.page.get_by_text(f"0 drawings added, {total:,} were known already")).to_be_visible()
+    expect(visitor.page.get_by_text(f"0 drawings added, {total:,} known already")).to_be_visible()

@@ -6,20 +6,20 @@ from visitor import Visitor, expect
 LEFT, TOP, CELL = 52, 0, (47.5, 28.4)  # pixels: where the matrix lies in its chart, and the size of a cell
 
 
-def choose(visitor: Visitor, model_id: str) -> Visitor:
+def choose(visitor: Visitor, name: str) -> Visitor:
     """Choose a model in the field below the table, and close its list, which on a phone covers the page."""
     page = visitor.page
     field = page.locator(".st-key-looked_at input")
     field.click()
-    page.get_by_role("option", name=model_id, exact=True).click()
+    page.get_by_role("option", name=name, exact=True).click()
     field.press("Escape")
     expect(page.get_by_role("listbox")).to_have_count(0)
     return visitor.settle()
 
 
-def look(visitor: Visitor, model_id: str) -> Visitor:
+def look(visitor: Visitor, name: str) -> Visitor:
     """Choose a model, and the stress drawings, which are on every machine."""
-    page = choose(visitor, model_id).page
+    page = choose(visitor, name).page
     page.locator(".st-key-exam").get_by_text("Stress drawings", exact=True).click()
     expect(page.get_by_text("of 400 right")).to_be_visible()
     return visitor.settle()
@@ -34,7 +34,7 @@ def press_cell(visitor: Visitor, digit: int) -> None:
 
 
 def test_a_cell_of_the_matrix_is_clicked_its_image_opened_and_drawn_with(visit):
-    visitor = look(visit("/models"), "cnn")
+    visitor = look(visit("/models"), "CNN")
     page = visitor.page
     press_cell(visitor, 4)
     page.locator(".st-key-cell_true input").click()
@@ -56,13 +56,13 @@ def test_a_row_of_the_table_chooses_its_model(visit):
     expect(table.locator("canvas").first).to_be_visible()
     visitor.page.wait_for_timeout(500)
     table.click(position={"x": 16, "y": 35 + 35 + 17})  # the mark before the second row
-    expect(page.get_by_role("heading", name="ann: ANN")).to_be_visible()
+    expect(page.get_by_role("heading", name="ANN")).to_be_visible()
     visitor.settle()
 
 
 @pytest.mark.parametrize("width", [320, 390])
 def test_on_a_narrow_screen_nothing_reaches_beyond_its_edge(visit, width):
-    visitor = look(visit("/models", width=width, touch=True, scheme="dark"), "cnn")
+    visitor = look(visit("/models", width=width, touch=True, scheme="dark"), "CNN")
     page = visitor.page
     assert visitor.overflow() == []
     page.locator("[class*=st-key-look_] button:visible").first.click()
@@ -71,7 +71,7 @@ def test_on_a_narrow_screen_nothing_reaches_beyond_its_edge(visit, width):
     for view in ("Layers and settings", "Files"):
         page.locator(".st-key-model_view").get_by_text(view).click()
         assert visitor.settle().overflow() == [], view
-    choose(visitor, "ann")
+    choose(visitor, "ANN")
     expect(page.get_by_role("heading", name="Compared")).to_be_visible()
     expect(page.get_by_text("of 400 right")).to_have_count(2)  # of the same images
     expect(page.get_by_text("How they learned")).to_be_visible()

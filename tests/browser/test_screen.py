@@ -28,11 +28,16 @@ def test_on_a_narrow_screen_a_drawing_can_be_judged(visit, handwriting):
     expect(visitor.page.get_by_text("Logged")).to_be_visible()
 
 
+def test_what_starts_a_training_is_in_sight_on_a_small_desktop(visit):
+    button = visit("/train").page.locator(".st-key-train button")
+    expect(button).to_be_in_viewport(ratio=1)
+
+
 @pytest.mark.parametrize("path", ["/train", "/models", "/feedback", "/learn"])
 def test_a_bookmark_opens_its_page_and_the_menu_names_the_pages(fresh_server, visit, path):
     links = visit(path, server=fresh_server).menu().all_inner_texts()
     names = [link.splitlines()[-1] for link in links]  # an icon's name stands above
-    assert names[:6] == ["Draw", "Train", "Models", "Collect", "Feedback", "Learn"]
+    assert names[:7] == ["Draw", "Train", "Models", "Collect", "Feedback", "Learn", "Guide"]
     assert not {"router", "shared", "draw"} & {name.strip(" _") for name in names}
 
 

@@ -57,9 +57,8 @@ def test_a_network_is_trained_watched_and_drawn_with(visit, handwriting):
     expect(page.locator(".st-key-stop")).to_have_count(0)
     expect(visit("/train").page.get_by_text(FINISHED)).to_be_visible()
     press(visitor, "Draw with it now").settle("/")
-    expect(page.get_by_text("Models that read")).to_be_visible()
     visitor.draw(handwriting[1])
-    expect(page.get_by_text(re.compile("^ANN-.* reads$"))).to_be_visible()
+    expect(page.get_by_text(re.compile("^ann-.* reads$"))).to_be_visible()
 
 
 def test_a_run_goes_on_while_nobody_looks_is_stopped_and_resumed(visit, handwriting):

@@ -21,6 +21,7 @@ TITLES = {
     "/feedback": "What people said",
     "/collect": "Collect drawings",
     "/learn": "Learn from people",
+    "/guide": "How it reads a digit",
 }
 MODELS = ("cnn", "ann")
 # Where the browser says that it runs on a phone, Streamlit closes the menu after a choice.
