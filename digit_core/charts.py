@@ -13,11 +13,22 @@ import pandas as pd
 from digit_core.types import Prediction, name_of
 
 # After Okabe and Ito: told apart by colour-blind people, and on light and dark grounds alike.
-COLOURS = ("#0088cc", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#8c6bd1", "#b8a500", "#888888")
+COLOURS = ("#0088cc", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#8c6bd1", "#b8a500", "#8b5a2b")
 GREY = "#888888"
-STARTERS = {"cnn": COLOURS[0], "ann": COLOURS[1]}  # no other model has theirs while there are others
-OTHERS = COLOURS[2:]
-DIGITS = ("#a8325e", "#d6453d", "#0f9d9d", "#c2409a", "#8f8f1f", "#4c9a2a", "#96704a", "#6f87a6", "#e07a9b", "#3dbb85")
+STARTER_COLOURS = {"cnn": COLOURS[0], "ann": COLOURS[1]}  # no other model has theirs while there are others
+OTHER_COLOURS = COLOURS[2:]
+DIGIT_COLOURS = (
+    "#a8325e",
+    "#d6453d",
+    "#0f9d9d",
+    "#c2409a",
+    "#8f8f1f",
+    "#4c9a2a",
+    "#96704a",
+    "#6f87a6",
+    "#e07a9b",
+    "#3dbb85",
+)
 # What is written in a chart stands out from the ground that the page gives it, light or dark (WCAG 2: by 4.5 to 1).
 INK = {"expr": "luminance(background) <= 0.2 ? '#c4ccd4' : '#454f5a'"}
 FULL_INK = {"expr": "luminance(background) <= 0.2 ? 'white' : 'black'"}
@@ -39,12 +50,15 @@ def leave_data_out(chart: alt.TopLevelMixin) -> dict[str, Any]:
 
 
 def colours_of(model_ids: Sequence[str]) -> dict[str, str]:
-    """The colour of each model, the same in all charts, unless two of those given would share one."""
-    colours = {model_id: STARTERS[model_id] for model_id in model_ids if model_id in STARTERS}
-    for model_id in model_ids:
+    """The colour of each model, the same in all charts, unless two of those given would share one.
+
+    In which order they are given makes no difference.
+    """
+    colours = {model_id: STARTER_COLOURS[model_id] for model_id in model_ids if model_id in STARTER_COLOURS}
+    for model_id in sorted(model_ids):
         if model_id not in colours:
-            own = zlib.crc32(model_id.encode()) % len(OTHERS)
-            proposed = (*OTHERS[own:], *OTHERS[:own], *STARTERS.values())
+            own = zlib.crc32(model_id.encode()) % len(OTHER_COLOURS)
+            proposed = (*OTHER_COLOURS[own:], *OTHER_COLOURS[:own], *STARTER_COLOURS.values())
             colours[model_id] = next((each for each in proposed if each not in colours.values()), proposed[0])
     return {model_id: colours[model_id] for model_id in model_ids}
 
@@ -103,7 +117,7 @@ def chart_growth(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     table: as `tabulate_growth` makes it. Each digit stands at the peak of its line, and has its own colour, no model's.
     """
     digits = sorted(table["digit"].unique())
-    colour = colour_by("digit", digits, [DIGITS[int(digit)] for digit in digits])
+    colour = colour_by("digit", digits, [DIGIT_COLOURS[int(digit)] for digit in digits])
     shares = alt.Axis(format="%", values=[0, 0.5, 1])
     y = alt.Y("probability:Q", title="Probability", axis=shares).scale(domain=(0, 1.1))
     base = alt.Chart(table).encode(alt.X("drawn:Q", title="Drawn", axis=shares).scale(domain=(0, 1)))
@@ -115,7 +129,7 @@ def chart_growth(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
         tooltip=["model:N", "digit:N", *(alt.Tooltip(f"{name}:Q", format=".0%") for name in ("drawn", "probability"))],
     )
     peaks = base.transform_filter(alt.datum.peak).mark_text(fontSize=15, fontWeight="bold", dy=-9)
-    peaks = peaks.encode(y, colour, alt.Text("digit:N"))
+    peaks = peaks.encode(y, alt.Text("digit:N"))
     rule = base.transform_filter(alt.datum.now).mark_rule(color=GREY, strokeDash=[4, 3])
     return alt.layer(lines, peaks, rule).properties(height=220)
 

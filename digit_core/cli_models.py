@@ -190,4 +190,4 @@ def _describe(info: ModelInfo, default: str) -> dict[str, str]:
         "made": f"{info.created_at:%Y-%m-%d %H:%M} UTC",
         "calibration": pairs({name: f"{value:.3f}" for name, value in info.calibration.items()}),
         "versions": pairs(info.versions),
-    } | ({} if info.imported else {"settings": pairs(list_settings(info))})
+    } | ({} if info.imported else {"settings": pairs(list_settings(info.config))})

@@ -20,7 +20,7 @@ KNOWN = 1.5  # digits that the network was trained on, for each image that is no
 EPOCHS, BATCH = 15, 256
 UNITS = 128, 128
 UNLIKELY = 1e-5  # probabilities below are all alike
-LOOKING = 0.6  # the share of the time that the larger network takes to look at the images
+LOOKED, LEARNED = 0.55, 0.9  # the share done when the larger network has looked, and when the small one has learned
 
 
 def learn_digit_score(
@@ -48,10 +48,10 @@ def learn_digit_score(
     digits = np.concatenate([bank.digits[:-HELD_OUT], x_known[chosen]])
     batches = math.ceil((len(digits) + len(others)) / BATCH)
     looked = keras.callbacks.LambdaCallback(
-        on_predict_batch_end=lambda batch, logs: on_progress(LOOKING * (batch + 1) / batches)
+        on_predict_batch_end=lambda batch, logs: on_progress(LOOKED * (batch + 1) / batches)
     )
     learned = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: on_progress(LOOKING + (1 - LOOKING) * (epoch + 1) / EPOCHS)
+        on_epoch_end=lambda epoch, logs: on_progress(LOOKED + (LEARNED - LOOKED) * (epoch + 1) / EPOCHS)
     )
     seen = _look(look, np.concatenate([digits, others]), looked)
     is_digit = np.arange(len(digits) + len(others)) < len(digits)
@@ -60,6 +60,7 @@ def learn_digit_score(
     head.fit(seen, is_digit, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=[learned])
     kinds = (*validating, bank.digits[-HELD_OUT:])
     least = min(float(np.quantile(head.predict(_look(look, kind), verbose=0), TURNED_AWAY)) for kind in kinds)
+    on_progress(1.0)
     last = head.layers[-1]
     weights, bias = last.get_weights()
     last.set_weights([weights, bias - least])

@@ -1,7 +1,7 @@
 """A model's card: what it is, what it learned from, how well it reads and what it is for, in Markdown."""
 
 from digit_core.exams import Marks
-from digit_core.types import FOR_ANN, FOR_CNN, Evaluation, ModelInfo
+from digit_core.types import FOR_ANN, FOR_CNN, Evaluation, ModelInfo, TrainConfig
 
 SOURCES = {
     "mnist": "[MNIST](http://yann.lecun.com/exdb/mnist/), training images. Yann LeCun, Corinna Cortes, Christopher "
@@ -40,14 +40,13 @@ def list_sources(info: ModelInfo) -> list[str]:
     return lines
 
 
-def list_settings(info: ModelInfo) -> dict[str, str]:
-    """The settings that made a model, in words, by name; none of an imported one.
+def list_settings(config: TrainConfig) -> dict[str, str]:
+    """The settings of a training, in words, by name.
 
-    Those that its kind does not read are left out, and whom it learned from: it names no person.
+    Those that its kind of network does not read are left out, and whom it learned from: a card names no person.
     """
-    left_out = {*(FOR_CNN if info.architecture == "ann" else FOR_ANN), "visitor"}
-    settings = {} if info.imported else vars(info.config)
-    return {n: _words(value) for n, value in settings.items() if value is not None and n not in left_out}
+    left_out = {*(FOR_CNN if config.architecture == "ann" else FOR_ANN), "visitor"}
+    return {name: _words(value) for name, value in vars(config).items() if value is not None and name not in left_out}
 
 
 def list_figures(info: ModelInfo, evaluation: Evaluation, stress: Marks | None) -> dict[str, str]:
@@ -90,7 +89,9 @@ def write_card(info: ModelInfo, evaluation: Evaluation, stress: Marks | None = N
         "## Learned from",
         "\n".join(f"- {line}" for line in list_sources(info)),
         "## Settings" if not info.imported else "",
-        "\n".join(f"- {name}: {value}" for name, value in list_settings(info).items()),
+        "\n".join(f"- {name}: {value}" for name, value in list_settings(info.config).items())
+        if not info.imported
+        else "",
         "## What it is for",
         PURPOSE,
         "Whether a drawing is a digit at all is told by a small network in the file that serves, which learned from "

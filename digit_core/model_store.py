@@ -26,9 +26,17 @@ import numpy as np
 from digit_core.architectures import accuracy, import_keras, tell_features
 from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed
 from digit_core.settings import STARTERS, Settings
-from digit_core.types import MODEL_ID, Architecture, Checkpoint, Evaluation, ModelInfo, TrainConfig, TrainEvent
+from digit_core.types import (
+    MODEL_ID,
+    STARTER_IDS,
+    Architecture,
+    Checkpoint,
+    Evaluation,
+    ModelInfo,
+    TrainConfig,
+    TrainEvent,
+)
 
-STARTER_IDS = ("cnn", "ann")
 DEFAULT = "default.json"
 METADATA, CONFIG, EVALUATION = "metadata.json", "config.json", "evaluation.json"
 CHECKPOINT, PROGRESS = "checkpoint.keras", "progress.json"

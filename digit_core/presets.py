@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from digit_core.architectures import choose_precision, measure_network
 from digit_core.bank import BANK_FILE
@@ -74,9 +74,9 @@ NORMALISED, FULL_PRECISION = 1.6, 1.5  # times as long with batch normalisation,
 START_SECONDS = 3.0  # until the first batch is done
 LOAD_SECONDS = 5.0  # TensorFlow's
 SECONDS_TO_MAKE = {"synthetic": 12.0, "pen-digits": 2.0, "drawings": 150.0}  # the images of a data set
-FINISH_SECONDS = 5.0  # to measure what was trained
+MEASURE_SECONDS, COMPARE_SECONDS = 5.0, 12.0  # what was trained, and a lesson beside what it began as
 SECONDS_PER_JUDGED = 3e-4  # image from which it learns what is no digit, beside reading it
-JUDGED, JUDGED_WITH_DRAWINGS = 23_000, 73_000
+JUDGED, JUDGED_WITH_DRAWINGS = 23_000, 73_000  # images, as many as digit_score takes of the bank and of others
 SECONDS_TO_DRAW_BANK = 25.0
 LESSONS = 27_000  # images that a fine-tuning learns from, about
 RUNS_MEASURED = 5
@@ -97,29 +97,32 @@ def estimate_seconds(config: TrainConfig, pace: float = 1.0) -> float:
     return min(pace * seconds, config.time_budget_s or math.inf)
 
 
-def estimate_start(config: TrainConfig, settings: Settings) -> float:
-    """About how many seconds pass until training begins: TensorFlow is loaded, images are drawn that are not kept."""
+class Forecast(NamedTuple):
+    """About how many seconds each stage of a run takes, in their order."""
+
+    images: float  # are fetched, and drawn where they are not kept
+    loading: float  # of TensorFlow
+    training: float
+    bank: float  # of digits and no digits is drawn, unless it is kept
+    judging: float  # learns what is no digit
+    measuring: float
+
+
+def forecast(config: TrainConfig, settings: Settings, pace: float = 1.0) -> Forecast:
+    """Foresee a run on a machine of that pace; raises as `estimate_seconds`."""
+    _, multiplications = measure_network(config)
     parts = set(config.dataset.split("+"))
+    judged = JUDGED_WITH_DRAWINGS if "drawings" in parts else JUDGED
     if (settings.data / SYNTHETIC_FILE).is_file():
         parts.discard("synthetic")
-    return LOAD_SECONDS + sum(SECONDS_TO_MAKE.get(part, 0.0) for part in parts)
-
-
-def estimate_finish(config: TrainConfig, settings: Settings) -> float:
-    """About how many seconds pass from the last epoch until the model can read: it learns what is no digit, and is
-    measured.
-
-    Raises InvalidConfig.
-    """
-    _, multiplications = measure_network(config)
-    images = JUDGED_WITH_DRAWINGS if "drawings" in config.dataset.split("+") else JUDGED
-    seconds = FINISH_SECONDS + images * (SECONDS_PER_JUDGED + multiplications * SECONDS_PER_MULTIPLICATION)
-    return seconds if (settings.data / BANK_FILE).is_file() else seconds + SECONDS_TO_DRAW_BANK
-
-
-def estimate_whole(config: TrainConfig, settings: Settings, pace: float = 1.0) -> float:
-    """About how many seconds pass from the start of a run until its model can read; raises as `estimate_seconds`."""
-    return estimate_start(config, settings) + estimate_seconds(config, pace) + estimate_finish(config, settings)
+    return Forecast(
+        images=pace * sum(SECONDS_TO_MAKE.get(part, 0.0) for part in parts),
+        loading=pace * LOAD_SECONDS,
+        training=estimate_seconds(config, pace),
+        bank=0.0 if (settings.data / BANK_FILE).is_file() else pace * SECONDS_TO_DRAW_BANK,
+        judging=pace * judged * (SECONDS_PER_JUDGED + multiplications * SECONDS_PER_MULTIPLICATION),
+        measuring=pace * (COMPARE_SECONDS if config.base_model_id else MEASURE_SECONDS),
+    )
 
 
 def measure_pace(runs: Sequence[Run]) -> float:

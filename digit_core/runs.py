@@ -60,17 +60,20 @@ PROBING = threading.Lock()
 def create_run(config: TrainConfig, settings: Settings, run_id: str | None = None, name: str = "") -> str:
     """Make the folder of a new run and return its id.
 
-    Where none is given, the id is the first free one that a name proposes, in whatever letters it is written, or else
-    the time of day. Raises InvalidConfig, DataUnavailable for a data set of no such name, ModelUnavailable when the id
-    is taken or a teacher or base is missing, StorageFailed.
+    Where none is given, the id is the first that a name proposes (`to_id`) and that no run has, not even one that can
+    be brought back, or else the time of day. Raises InvalidConfig, DataUnavailable for a data set of no such name,
+    ModelUnavailable when the id is taken or a teacher or base is missing, StorageFailed.
     """
     check_config(config)
     check_validation(config.dataset, config.validation_fraction)
     for needed in (config.teacher_id, config.base_model_id):
         if needed is not None and load_info(needed, settings).imported:
             raise ModelUnavailable(f"{needed} was imported: it can neither teach nor be taught. Choose another model.")
-    proposed = run_id or _to_id(name) or f"{config.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    candidates = [proposed] if run_id else [proposed, *(f"{proposed}-{number}" for number in range(2, 100))]
+    proposed = run_id or to_id(name) or f"{config.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    candidates = [proposed]
+    if not run_id:
+        numbered = (f"{proposed}-{number}" for number in range(2, 1000))
+        candidates = [each for each in (proposed, *numbered) if not (settings.models / DELETED / each).exists()]
     for candidate in candidates:
         folder = model_folder(candidate, settings)
         with storing(folder.parent):
@@ -85,11 +88,11 @@ def create_run(config: TrainConfig, settings: Settings, run_id: str | None = Non
             shutil.rmtree(folder, ignore_errors=True)  # or the id would be taken by nothing
             raise
         return candidate
-    raise ModelUnavailable(f"There is a model or run {proposed!r} already. Choose another id.")
+    raise ModelUnavailable(f"There is a model or run {proposed!r} already. Choose another one.")
 
 
-def _to_id(name: str) -> str:
-    """What comes next to a name among ids: `Meine große 1` becomes `meine-grosse-1`; nothing where none of it can."""
+def to_id(name: str) -> str:
+    """What a name becomes as an id: `Meine große 1`, `meine-grosse-1`; other than Latin letters are left out."""
     letters = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
     return re.sub("[^a-z0-9_]+", "-", letters).strip("-_")[:MOST_OF_NAME].rstrip("-_")
 

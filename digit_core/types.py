@@ -6,11 +6,12 @@ Images are `(28, 28)`, ink bright on a black ground, as in MNIST. Classes that h
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
 MODEL_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")  # what may name a model
+STARTER_IDS = ("cnn", "ann")
 Architecture = Literal["ann", "cnn"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
 Optimizer = Literal["adam", "adamw", "sgd"]
@@ -136,9 +137,9 @@ class TrainEvent:
 
     metrics holds some of loss (nats), accuracy, val_loss and val_accuracy: a `batch` event's are means over the batches
     since the one before, an `epoch` event's over the epoch. elapsed_s counts the seconds of training, those before a
-    resume included; eta_s is the time left in seconds: of training, or of what the message of a `started` event says
-    goes on, of which a share of 0-1 is done. answers: what the network now says of the first validation images, in some
-    of the events.
+    resume included; eta_s is the time left in seconds: in a diary until the model can read, as training tells it until
+    the last epoch's end. share: how much is done, 0-1, of what the message of a `started` event says goes on. answers:
+    what the network now says of the first validation images, in some of the events.
     """
 
     kind: EventKind
@@ -285,4 +286,4 @@ class Feedback:
 
 def name_of(model_id: str) -> str:
     """What people call a model: `CNN` and `ANN` for the starters `cnn` and `ann`, else its id."""
-    return model_id.upper() if model_id in get_args(Architecture) else model_id
+    return model_id.upper() if model_id in STARTER_IDS else model_id

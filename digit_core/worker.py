@@ -39,9 +39,10 @@ from digit_core.model_store import (
     save_network,
     storing,
 )
+from digit_core.presets import Forecast, forecast, measure_pace
 from digit_core.settings import Settings
 from digit_core.training import SAMPLE, split_validation, to_input, train
-from digit_core.types import Checkpoint, Dataset, Evaluation, ModelInfo, Pictures, TrainConfig, TrainEvent
+from digit_core.types import Checkpoint, Dataset, Evaluation, ModelInfo, Pictures, TrainConfig, TrainEvent, name_of
 
 LOCK_WAIT = 5.0  # seconds
 POLL = 0.3  # seconds between two looks at the queue
@@ -193,40 +194,61 @@ def _interrupted_by(stop: Path, tell_stop: Callable[[], None]) -> Iterator[None]
             pass  # no interruption comes after this
 
 
+class _Stages:
+    """Tells what a run does, with the time left until its model can read."""
+
+    def __init__(self, tell: Callable[[TrainEvent], None], ahead: Forecast) -> None:
+        self.tell, self.ahead = tell, ahead
+        self.told: dict[str, tuple[float, float]] = {}  # of what goes on, when it began and when it was told last
+
+    def report(self, message: str, left: float) -> None:
+        self.tell(TrainEvent("started", time.time(), eta_s=left, message=message))
+
+    def fetch(self, what: str, share: float) -> None:
+        self._tell_share(what, share, self.ahead.images, sum(self.ahead[1:]))
+
+    def train(self, event: TrainEvent) -> None:
+        left = None if event.eta_s is None else event.eta_s + sum(self.ahead[3:])
+        self.tell(dataclasses.replace(event, eta_s=left))
+
+    def draw_bank(self, share: float) -> None:
+        self._tell_share("Drawing digits and scribbles", share, self.ahead.bank, sum(self.ahead[4:]))
+
+    def judge(self, share: float) -> None:
+        self._tell_share("Learning to tell digits from what is none", share, self.ahead.judging, self.ahead.measuring)
+
+    def _tell_share(self, what: str, share: float, foreseen: float, then: float) -> None:
+        """Tell, now and then, which share is done; it takes as long as foreseen until it shows how long it takes."""
+        now = time.monotonic()
+        began, last = self.told.get(what, (now, -SHARE_INTERVAL))
+        if now - last >= SHARE_INTERVAL:
+            self.told[what] = began, now
+            takes = (now - began) / share if share > 0 and now > began else foreseen
+            self.tell(TrainEvent("started", time.time(), eta_s=takes * (1 - share) + then, message=what, share=share))
+
+
 def _train(
     folder: Path, settings: Settings, tell: Callable[[TrainEvent], None], tell_stop: Callable[[], None]
 ) -> ModelInfo | None:
-    def report(message: str) -> None:
-        tell(TrainEvent("started", time.time(), message=message))
-
-    told: dict[str, tuple[float, float]] = {}  # of what goes on, when it began and when it was told last
-
-    def tell_share(what: str, share: float) -> None:
-        now = time.monotonic()
-        began, last = told.get(what, (now, -SHARE_INTERVAL))
-        if now - last >= SHARE_INTERVAL:
-            told[what] = began, now
-            left = (now - began) * (1 - share) / share if now > began and share > 0 else None
-            tell(TrainEvent("started", time.time(), eta_s=left, message=what, share=share))
-
     stop = folder / "stop"
     config = runs.load_run(folder.name, settings).config
+    stages = _Stages(tell, forecast(config, settings, measure_pace(runs.list_runs(settings))))
     taught_by = load_info(config.teacher_id, settings) if config.teacher_id else None
     base = load_info(config.base_model_id, settings) if config.base_model_id else None
     for needed in filter(None, (taught_by, base)):
         for name in NETWORK_FILES:
             read_model_file(needed, name, settings)  # a damaged one is told before hours of training
     with _interrupted_by(stop, tell_stop):
-        report("Fetching the images")
-        lessons = load_lessons(config, settings, tell_share) if base else None
-        dataset = lessons.dataset if lessons else load_dataset(config.dataset, settings, tell_share)
+        stages.report("Fetching the images", sum(stages.ahead))
+        lessons = load_lessons(config, settings, stages.fetch) if base else None
+        dataset = lessons.dataset if lessons else load_dataset(config.dataset, settings, stages.fetch)
         if taught_by:  # a run cannot go on with another teacher, as it cannot with other images
             both = dataset.sha256 + taught_by.sha256["model.keras"]
             dataset = dataclasses.replace(dataset, sha256=hashlib.sha256(both.encode()).hexdigest())
         _, _, x_validation, y_validation = split_validation(dataset, config.validation_fraction)
         sample = Pictures(x_validation[:SAMPLE], y_validation[:SAMPLE], np.full(SAMPLE, -1)[: len(y_validation)])
         runs.save_pictures(folder, "sample", sample)
-        report("Starting TensorFlow, which takes some seconds")
+        stages.report("Starting TensorFlow", sum(stages.ahead[1:]))
         checkpoint = load_checkpoint(folder)
         epochs = list(checkpoint.epochs) if checkpoint else []
 
@@ -236,31 +258,24 @@ def _train(
 
         teacher = _load_teacher(taught_by, settings) if taught_by else None
         start = load_network(base.model_id, settings) if base else None
-        trained = train(config, dataset, tell, stop.exists, checkpoint, keep, teacher, start)
+        trained = train(config, dataset, stages.train, stop.exists, checkpoint, keep, teacher, start)
         if stop.exists():
             return None
-        bank = load_bank(settings, lambda share: tell_share("Drawing digits and scribbles", share))
+        bank = load_bank(settings, stages.draw_bank)
+        stages.judge(0.0)
         x_known, y_known, x_validation, _ = split_validation(dataset, config.validation_fraction)
         kinds = part_validation(dataset.name, x_validation)
-        judge = learn_digit_score(
-            trained,
-            bank,
-            x_known,
-            y_known,
-            kinds,
-            config.seed,
-            lambda share: tell_share("Learning what is no digit", share),
-        )
-        report("Measuring it on the test images")
+        judge = learn_digit_score(trained, bank, x_known, y_known, kinds, config.seed, stages.judge)
+        stages.report("Measuring it on the test images", stages.ahead.measuring)
         save_network(trained, folder, judge)
         evaluation, calibration = _evaluate(folder, config, dataset)
         if base and lessons:
-            report(f"Comparing it with {base.model_id}")
+            stages.report(f"Comparing it with {name_of(base.model_id)}", stages.ahead.measuring / 2)
             _compare(folder, base, lessons, settings)
     info = save_model(folder, config, trained.count_params(), epochs[-1].metrics, evaluation, calibration)
     (folder / runs.RESERVE).unlink(missing_ok=True)
     message = f"{100 * info.test_accuracy:.2f} % of {len(dataset.y_test):,} test images"
-    tell(dataclasses.replace(epochs[-1], kind="finished", time=time.time(), answers=(), message=message))
+    tell(dataclasses.replace(epochs[-1], kind="finished", time=time.time(), eta_s=0.0, answers=(), message=message))
     return info
 
 

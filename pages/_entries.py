@@ -48,7 +48,7 @@ def show_entries(store: FeedbackStore, which: Selection, nothing: str = "No draw
             _show_entry(store, around, which, place, total)
             return
     leaves = -(-total // LEAF)
-    leaf = min(st.number_input(f"Leaf, of {leaves}", 1, leaves, 1, key="leaf", width=140), leaves) if leaves > 1 else 1
+    leaf = min(st.number_input(f"Page, of {leaves}", 1, leaves, 1, key="leaf", width=140), leaves) if leaves > 1 else 1
     st.caption(f"{count_drawings(total)}, the newest first: as drawn, and as the models saw them.")
     with st.container(horizontal=True, key="gallery"):
         for entry in store.list(LEAF, LEAF * (leaf - 1), which):

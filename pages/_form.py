@@ -20,9 +20,10 @@ from digit_core.datasets import (
     find_mnist,
 )
 from digit_core.errors import DigitError, InvalidConfig
+from digit_core.model_card import list_settings
 from digit_core.model_store import list_models
 from digit_core.pen_digits import download_pen_digits, find_pen_digits
-from digit_core.presets import CONFIGS, PRESETS, estimate_whole, find_preset
+from digit_core.presets import CONFIGS, PRESETS, find_preset, forecast
 from digit_core.settings import Settings
 from digit_core.training import check_config
 from digit_core.types import FOR_ANN, FOR_CNN, Architecture, Optimizer, Padding, Schedule, TrainConfig, name_of
@@ -87,7 +88,7 @@ def ask_basics(settings: Settings) -> None:
     st.segmented_control("Images", BASES, required=True, key="base", on_change=_tidy_added, wrap=True, **words, **KEPT)
     _offer_mnist(settings)
     added = [name for name in ADDITIONS if name != state.base]
-    help = "More images to train on, beside those that validate and test"
+    help = "More images to train on; what validates and tests stays as it is"
     st.pills("Add", added, selection_mode="multi", key="added", help=help, wrap=True, **words, **KEPT)
     _offer_pen_digits(settings)
 
@@ -113,12 +114,12 @@ def read_form(settings: Settings, pace: float) -> TrainConfig | None:
         check_dataset(config.dataset, settings)
         check_validation(config.dataset, config.validation_fraction)
         parameters, _ = measure_network(config)
-        seconds = estimate_whole(config, settings, pace)
+        seconds = sum(forecast(config, settings, pace))
     except DigitError as error:
         tell(str(error))
         return None
     st.caption(
-        f"{parameters:,} parameters, {count_images(config.dataset):,} images: {estimate(seconds)} until it reads."
+        f"{parameters:,} parameters, {count_images(config.dataset):,} images. It can read in {estimate(seconds)}."
     )
     return config
 
@@ -131,6 +132,16 @@ def image_words(dataset: str) -> str:
 def words_of(setting: str) -> str:
     """What a setting is called where people choose it."""
     return LABELS.get(setting, setting.replace("_", " ").capitalize())
+
+
+def tell_settings(config: TrainConfig) -> dict[str, str]:
+    """The settings of a training as people read them, by what these are called."""
+    told = list_settings(config) | {
+        "architecture": config.architecture.upper(),
+        "dataset": image_words(config.dataset),
+        "validation_fraction": percent(config.validation_fraction),
+    }
+    return {words_of(name): words for name, words in told.items()}
 
 
 def fill(config: TrainConfig, settings: Settings) -> None:
@@ -184,8 +195,8 @@ def _offer_mnist(settings: Settings) -> None:
     if find_mnist(settings):
         return
     st.caption(
-        "MNIST, 70,000 handwritten digits, is not on this machine yet. Synthetic digits, drawn by the program, are "
-        "here at once."
+        "MNIST, 70,000 handwritten digits, is not on this machine yet. Synthetic digits, drawn by the program, need "
+        "no download."
     )
     by_hand = f"To put it here by hand, save [mnist.npz]({MNIST_URL}) in `{settings.data}`."
     if st.button("Download MNIST (11 MB)", icon=":material/download:", key="download_mnist", help=by_hand):

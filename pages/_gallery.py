@@ -34,7 +34,7 @@ def show_gallery(exam: Exam, places: np.ndarray, info: ModelInfo, probabilities:
     if leaves > 1:
         if state.get("leafed_through") != (these := hash(places.tobytes())):
             state.leafed_through, state.leaf = these, 1
-        leaf = st.number_input(f"Leaf, of {leaves}", 1, leaves, key="leaf", width=140, persist_state="session")
+        leaf = st.number_input(f"Page, of {leaves}", 1, leaves, key="leaf", width=140, persist_state="session")
     with st.container(horizontal=True, gap="small", key="images"):
         for place in places[LEAF * (leaf - 1) : LEAF * leaf].tolist():
             row = probabilities[place]

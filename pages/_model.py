@@ -9,15 +9,15 @@ from digit_core.architectures import list_layers
 from digit_core.errors import InvalidConfig
 from digit_core.exams import Marks
 from digit_core.model_archive import export_model
-from digit_core.model_card import list_figures, list_settings, list_sources
+from digit_core.model_card import list_figures, list_sources
 from digit_core.model_store import NETWORK_FILES, is_starter, load_default, load_evaluation, read_model_file
 from digit_core.settings import Settings
 from digit_core.training import check_config
 from digit_core.types import ModelInfo, name_of
 from pages._errors import show_errors
-from pages._form import image_words, words_of
+from pages._form import tell_settings
 from pages._run_actions import offer_model_actions
-from pages._shared import percent, switch, told_errors
+from pages._shared import switch, told_errors
 
 VIEWS = {
     "errors": ":material/grid_on: Where it errs",
@@ -34,7 +34,7 @@ FILES = {
 
 def show_model(info: ModelInfo, marks: Marks | None, settings: Settings) -> None:
     """All that is known of one model; marks: how it did on the stress drawings."""
-    reads = ", reads where no other is named" if load_default(settings) == info.model_id else ""
+    reads = ", the model for everyone" if load_default(settings) == info.model_id else ""
     kind = "" if is_starter(info.model_id) else f", {info.architecture.upper()}"
     st.header(f"{name_of(info.model_id)}{kind}{reads}", anchor=False)
     with st.container(horizontal=True, key="model_actions"):
@@ -96,15 +96,9 @@ def _show_layers(info: ModelInfo) -> None:
 
 
 def _show_settings(info: ModelInfo) -> None:
-    if chosen := list_settings(info):
+    if not info.imported:
         st.markdown("**Settings** that it was trained with")
-        chosen |= {
-            "architecture": info.architecture.upper(),
-            "dataset": image_words(info.dataset),
-            "validation_fraction": percent(info.config.validation_fraction),
-        }
-        words = {words_of(name): value for name, value in chosen.items()}
-        st.table(pd.DataFrame({"value": words}).rename_axis("setting"))
+        st.table(pd.DataFrame({"value": tell_settings(info.config)}).rename_axis("setting"))
 
 
 def _offer_files(info: ModelInfo, settings: Settings) -> None:

@@ -97,4 +97,4 @@ def _show_learning(ids: list[str], settings: Settings) -> None:
     if told:
         show_curves(told, settings)
     if silent := [model_id for model_id in ids if model_id not in told]:
-        st.caption(f"No diary of their training is here: {', '.join(map(name_of, silent))}.")
+        st.caption(f"There is no record of how these were trained: {', '.join(map(name_of, silent))}.")

@@ -10,10 +10,9 @@ from pages._operator import show_lock
 LOOK = """<style>
 [data-testid^="stBaseButton-primary"], [data-tag] * { color: light-dark(#ffffff, #10161d); }
 [class*="st-key-answer_"] [data-testid="stMetricValue"] { font-size: 3.5rem; }
-.stMainBlockContainer { max-width: 90rem; padding-top: 5rem; }
+.stMainBlockContainer { max-width: 90rem; padding-top: 4rem; }
 .st-key-close_menu { position: absolute; }
 .st-key-run { scroll-margin-top: 4rem; }
-@media (max-width: 640px) { .stMainBlockContainer { padding-top: 4rem; } }
 @media (min-width: 640px) and (max-width: 960px) { .stColumn .stColumn { min-width: 100%; } }
 </style>"""
 # On a narrow screen the menu is a drawer, which Streamlit leaves open over the page that was chosen in it. The script

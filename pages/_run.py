@@ -12,13 +12,12 @@ from digit_core.charts import chart_confusion, leave_data_out
 from digit_core.diary import STEPS, read_events
 from digit_core.errors import DigitError, ModelUnavailable
 from digit_core.model_store import load_evaluation, load_info, model_folder
-from digit_core.presets import estimate_finish
 from digit_core.settings import Settings, read_settings
 from digit_core.training_charts import chart_runs, chart_training, tabulate_training
 from digit_core.types import Run, TrainEvent, name_of
 from pages._comparison import show_changes, show_comparison
 from pages._run_actions import offer_actions
-from pages._shared import duration, estimate, percent, show_pictures, tell, told_errors
+from pages._shared import estimate, percent, show_pictures, tell, told_errors
 
 BEST_BEFORE = "best before"
 METRICS = ("accuracy", "loss")
@@ -82,9 +81,11 @@ def show_run(run: Run, ghost: str | None, settings: Settings) -> None:
         for column, metric in zip(st.columns(2), METRICS, strict=True):
             chart = tables[metric], specs[metric]
             column.vega_lite_chart(*chart, key=f"{metric}_{run.run_id}", alt=f"{metric} over the epochs")
-        words = "Training: each batch, pale, and smoothed. Validation: after each epoch."
+        words = (
+            "Of training, the pale line shows each batch, the bold one their running mean; validation has its points."
+        )
         if ghost:
-            words = f"{words} Dashed: that of {name_of(ghost)}, the best earlier run of this kind of network."
+            words = f"{words} The dashed line is the validation of {name_of(ghost)}, the best such run before."
         st.caption(words)
     answers = next((event.answers for event in reversed(steps) if event.answers), None)
     sample = runs.load_pictures(run.run_id, "sample", settings)
@@ -117,30 +118,33 @@ def _show_status(run: Run, events: list[TrainEvent], settings: Settings) -> None
     elif run.status == "running" and last.kind in STEPS:
         batches, epochs = last.batches_per_epoch, run.config.epochs
         share = (last.epoch - 1 + last.batch / batches) / epochs
-        if run.config.time_budget_s:
-            share = max(share, last.elapsed_s / run.config.time_budget_s)
-        left = None if last.eta_s is None else last.eta_s + estimate_finish(run.config, settings)
-        words = f"Epoch {last.epoch} of {epochs}, batch {last.batch:,} of {batches:,}"
-        st.progress(min(share, 1.0), words + _time_left(left))
+        _show_progress(run, last, f"Epoch {last.epoch} of {epochs}, batch {last.batch:,} of {batches:,}", share)
     elif run.status == "running":
-        words = last.message or "Getting ready"
-        if last.share is None:
-            words = f"{words} ({duration(max(0.0, time.time() - last.time))})"
-        st.progress(last.share or 0.0, words + _time_left(last.eta_s))
+        share = "" if last.share is None else f": {percent(last.share, 0)}"
+        _show_progress(run, last, f"{last.message or 'Getting ready'}{share}", done / run.config.epochs)
     elif run.status == "finished":
         st.success(f"Finished: it reads {last.message}." if last.message else "Finished.", icon=":material/check:")
     elif run.status == "failed":
         tell(f"Failed: {last.message} {resumable}")
         _show_log(run, settings)
     elif run.status == "lost":
-        st.error(f"Its process ended without a word. {resumable}", icon=":material/error:")
+        st.error(
+            f"Its process has ended unexpectedly: killed, out of memory, or the machine was shut down. {resumable}",
+            icon=":material/error:",
+        )
         _show_log(run, settings)
     else:
         st.warning(f"Stopped before its end: it left no model. {resumable}", icon=":material/stop:")
 
 
-def _time_left(seconds: float | None) -> str:
-    return "" if seconds is None else f", {estimate(seconds)} left"
+def _show_progress(run: Run, last: TrainEvent, words: str, share: float) -> None:
+    """A bar for the time of the whole run, with what is left of it; share: for where that is not known."""
+    if last.eta_s is not None and run.started_at:
+        passed = max(0.0, last.time - run.started_at.timestamp())
+        left = max(0.0, last.eta_s - max(0.0, time.time() - last.time))
+        share = passed / (passed + last.eta_s) if passed else 0.0
+        words = f"{words}, {estimate(left)} left"
+    st.progress(min(max(share, 0.0), 1.0), words)
 
 
 def _show_place(run: Run, settings: Settings) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from digit_core import runs
 from digit_core.errors import DigitError
-from digit_core.model_store import find_previous, is_starter, load_default, save_default
+from digit_core.model_store import CONFIG, find_previous, is_starter, load_default, model_folder, save_default
 from digit_core.settings import Settings
 from digit_core.types import Run, TrainConfig, name_of
 from pages._form import fill
@@ -23,8 +23,25 @@ Action = Callable[[str, Settings], None]
 def start_run(config: TrainConfig, settings: Settings, name: str = "") -> str:
     """Start a run, which this session may stop, resume and delete. Takes and raises what `runs.start_run` does."""
     run_id = runs.start_run(config, settings, name)
-    state.setdefault("own_runs", set()).add(run_id)
+    _own(run_id, settings)
     return run_id
+
+
+def _own(run_id: str, settings: Settings) -> None:
+    state.setdefault("own_runs", {})[run_id] = _stamp(run_id, settings)
+
+
+def _stamp(run_id: str, settings: Settings) -> int | None:
+    """What tells a run from another one that had, or will have, its id."""
+    try:
+        return (model_folder(run_id, settings) / CONFIG).stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _is_own(run_id: str, settings: Settings) -> bool:
+    stamp = _stamp(run_id, settings)
+    return stamp is not None and state.get("own_runs", {}).get(run_id) == stamp
 
 
 def let_read(model_id: str, settings: Settings) -> None:
@@ -41,15 +58,13 @@ def show_outcome(settings: Settings) -> None:
     if note := state.pop("note", None):
         st.toast(note, icon=":material/check:")
     if deleted := state.get("deleted_run"):
-        run_id, had_read = deleted
-        words = (
-            f"{run_id} is deleted. {name_of(load_default(settings))} reads now."
-            if had_read
-            else f"{run_id} is deleted."
-        )
+        run_id, had_read, was_own = deleted
+        words = f"{name_of(run_id)} is deleted."
+        if had_read:
+            words = f"{words} {name_of(load_default(settings))} reads now."
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(words, icon=":material/delete:")
-            may = is_operator if had_read else partial(_may_change, run_id, settings)
+            may = _anybody if was_own and not had_read else is_operator
             guarded_button("Undo", ":material/undo:", _restore, [run_id, had_read, settings], may, key="restore")
 
 
@@ -103,7 +118,7 @@ def _offer(
 
 def _may_change(run_id: str, settings: Settings) -> bool:
     """Whether this session may stop, resume or delete a run: one of its own, unless everybody is read by its model."""
-    return is_operator() or (run_id in state.get("own_runs", ()) and load_default(settings) != run_id)
+    return is_operator() or (_is_own(run_id, settings) and load_default(settings) != run_id)
 
 
 def _anybody() -> bool:
@@ -130,7 +145,7 @@ def _resume(run_id: str, settings: Settings) -> None:
 
 def _use(run_id: str, settings: Settings) -> None:
     let_read(run_id, settings)
-    state.note = f"{name_of(run_id)} reads now wherever no other model is named."
+    state.note = f"{name_of(run_id)} is the model for everyone now."
 
 
 def _draw(run_id: str, settings: Settings) -> None:
@@ -141,13 +156,14 @@ def _draw(run_id: str, settings: Settings) -> None:
 
 def _duplicate(run_id: str, settings: Settings) -> None:
     fill(runs.load_run(run_id, settings).config, settings)
-    state.note = f"The form has the settings of {run_id} now: change them, and train."
+    state.note = f"The form has the settings of {name_of(run_id)} now: change them, and train."
 
 
 def _delete(run_id: str, settings: Settings) -> None:
     had_read, previous = load_default(settings) == run_id, find_previous(settings)
+    was_own = _is_own(run_id, settings)
     runs.delete_run(run_id, settings)
-    state.deleted_run = run_id, had_read
+    state.deleted_run = run_id, had_read, was_own
     if had_read:
         let_read(previous, settings)
 

@@ -41,6 +41,11 @@ def tell(problem: str) -> None:
     st.error(re.sub(r"([*$\[\]~#]|:(?=\w))", r"\\\1", problem), icon=":material/error:")
 
 
+def plain(text: str) -> str:
+    """What somebody typed, for where Streamlit would take it for Markdown."""
+    return re.sub(r"([\\`*_$\[\]<>~#!|]|:(?=\w))", r"\\\1", text)
+
+
 def duration(seconds: float) -> str:
     """Say a duration in words: `42 s`, `3 min 20 s`, `2 h 5 min`."""
     minutes, seconds = divmod(round(seconds), 60)

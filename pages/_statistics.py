@@ -27,7 +27,7 @@ def show_statistics(store: FeedbackStore, which: Selection, settings: Settings) 
         st.metric("Misread", f"{stats.total - stats.correct:,}", border=True)
         st.metric("Collected", f"{stats.collected:,}", border=True, help="Drawings with a label that no model read")
     if not stats.total:
-        st.info("No answer that was judged is among these. Choose less above.", icon=":material/filter_alt_off:")
+        st.info("No judged answer is among these. Take away a choice above.", icon=":material/filter_alt_off:")
         return
     left, right = st.columns(2, gap="large")
     with left:
@@ -40,7 +40,7 @@ def show_statistics(store: FeedbackStore, which: Selection, settings: Settings) 
             st.altair_chart(chart_days(stats.by_day), alt="Share read right and drawings judged, by day", key="by_day")
         else:
             st.caption(
-                f"All of them are of {next(iter(stats.by_day)):%Y-%m-%d}. From the second day on a chart is here."
+                f"All of them are of {next(iter(stats.by_day)):%Y-%m-%d}. A chart follows from the second day on."
             )
     left, right = st.columns(2, gap="large")
     with left:
@@ -56,9 +56,9 @@ def show_statistics(store: FeedbackStore, which: Selection, settings: Settings) 
     _show_confusions(stats, which, settings)
     st.header("How far confidence can be trusted", anchor=False)
     if stats.total < ENOUGH:
-        st.caption(f"That can be told from {ENOUGH} judged drawings on.")
+        st.caption(f"This needs {ENOUGH} judged drawings; there are {stats.total}.")
         return
-    st.caption("On the dashed line, of answers with 90 % confidence 90 % are right; below it, they are too sure.")
+    st.caption("On the dashed line, of answers with 90 % confidence 90 % are right; below it, the models are too sure.")
     chart = chart_calibration(stats.by_confidence)
     st.altair_chart(chart, alt="Share of right answers against their confidence", key="calibration")
 

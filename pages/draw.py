@@ -30,6 +30,7 @@ from pages._shared import (
     clear,
     label_of,
     percent,
+    plain,
     show_tiles,
     switch,
     told_errors,
@@ -136,8 +137,8 @@ def warn(predictions: list[Prediction]) -> None:
             *digits, last = map(str, prediction.answer_set)
             name = name_of(prediction.model_id)
             st.info(
-                f"{name} is not sure: {', '.join(digits)} or {last}. Of 200 drawings, the digits that it names so hold "
-                "the right one for 199.",
+                f"{name} is not sure: {', '.join(digits)} or {last}. In 199 of 200 drawings the right digit is among "
+                "those that it names.",
                 icon=":material/help:",
             )
     if len({prediction.digit for prediction in predictions if prediction.is_digit}) > 1:
@@ -267,7 +268,7 @@ with left:
     proposed = propose_readers(infos)
     with st.container(horizontal=True, vertical_alignment="center", key="reading"):
         live = st.toggle("Read as I draw", value=True, key="live", persist_state="session")
-        with st.popover(visitor() or "Nickname", icon=":material/person:", type="tertiary", key="who"):
+        with st.popover(plain(visitor() or "Nickname"), icon=":material/person:", type="tertiary", key="who"):
             ask_visitor()
         if len(infos) > len(STARTER_IDS):
             with st.popover("Models", icon=":material/leaderboard:", type="tertiary"):

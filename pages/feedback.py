@@ -91,7 +91,7 @@ with told_errors():
         show_entries(store, ask_selection(store, verdicts=True))
     else:
         st.caption(
-            "Labels that are worth a second look, until somebody has taken one. Till then nothing is learned from "
-            "drawings that are nearly blank, or equal with different labels."
+            "Labels worth a second look. They stay here until somebody has looked; nothing is learned till then "
+            "from drawings that are nearly blank, or equal with different labels."
         )
         show_entries(store, Selection(doubt=switch("Reason", DOUBTS, "doubt")), "No label is in doubt.")

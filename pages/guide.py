@@ -20,13 +20,13 @@ def show_document(text: str) -> None:
     for words, alt, name in zip(parts[::3], [*parts[1::3], ""], [*parts[2::3], ""], strict=True):
         st.markdown(words, anchors=False)
         if name:
-            st.image(DOCS / name, alt, alt=alt)
+            st.image((DOCS / name).read_bytes(), alt=alt)
 
 
 with st.container(width=WIDTH), told_errors():
     try:
         title, text = (DOCS / "how_it_reads.md").read_text(encoding="utf-8").split("\n", 1)
+        st.title(title.removeprefix("# "))
+        show_document(text)
     except OSError:
-        raise DataUnavailable("The guide is not here. Restore the folder docs of Digit Lab.") from None
-    st.title(title.removeprefix("# "))
-    show_document(text)
+        raise DataUnavailable("The guide is not whole. Restore the folder docs of Digit Lab.") from None

@@ -9,7 +9,7 @@ from digit_core.errors import ModelUnavailable
 from digit_core.feedback import FeedbackStore, share_store
 from digit_core.learning import choose_lessons, plan_fine_tuning
 from digit_core.model_store import find_previous, list_models, load_default
-from digit_core.presets import estimate_whole, measure_pace
+from digit_core.presets import forecast, measure_pace
 from digit_core.selection import ALL
 from digit_core.settings import read_settings
 from digit_core.types import ModelInfo, Run, TrainConfig, name_of
@@ -58,9 +58,9 @@ def ask(store: FeedbackStore, infos: dict[str, ModelInfo]) -> None:
         )
     else:
         st.caption(
-            f"Drawings: {total:,}; misread: {misread:,}. Of five and more, about a fifth is held out, to measure with; "
-            "the others are mixed with many images of old. It takes "
-            f"{estimate(estimate_whole(plan, settings, measure_pace(history)))}."
+            f"Drawings: {total:,}; misread: {misread:,}. From five on, about a fifth is kept back to measure with; "
+            "the others are mixed with many images that it knows. It takes "
+            f"{estimate(sum(forecast(plan, settings, measure_pace(history))))}."
         )
     trainable = can_train()
     st.button(

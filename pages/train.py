@@ -1,5 +1,7 @@
 """Choose a network, train it in a process of its own, watch it learn, stop it, compare it with others."""
 
+import time
+
 import pandas as pd
 import streamlit as st
 
@@ -7,12 +9,13 @@ from digit_core import runs
 from digit_core.model_store import list_models
 from digit_core.presets import measure_pace
 from digit_core.settings import read_settings
-from digit_core.types import Run, TrainConfig
-from pages._form import ask_basics, ask_details, image_words, read_form, words_of
+from digit_core.types import Run, TrainConfig, name_of
+from pages._form import ask_basics, ask_details, image_words, read_form, tell_settings
 from pages._run import can_train, follow_link, show_curves, watch_run
 from pages._run_actions import show_outcome, start_run
 from pages._shared import MINUTES, told_errors
 
+HASTE = 1.0  # seconds after a press: another one so soon belongs to it
 MOST_COMPARED = 8  # runs: as many as there are colours
 # A run that was started lies below the form on a phone, and may lie above the screen elsewhere: it is brought there.
 SHOW_RUN = """<script>
@@ -30,10 +33,14 @@ follow_link()
 
 
 def start(config: TrainConfig) -> None:
+    """Start a run; the second press of a double-click is none."""
+    now = time.monotonic()
+    if now - state.get("started_at", -HASTE) < HASTE:
+        return
     state.pop("problem", None)
     with told_errors():
         state.watched_run = start_run(config, settings, state.run_name)
-        state.just_started = True
+        state.started_at, state.just_started, state.run_name = now, True, ""
 
 
 def pick() -> None:
@@ -69,8 +76,8 @@ def compare(chosen: list[Run]) -> None:
     """Curves of several runs laid over each other, and in what they differ."""
     st.header("Compared", anchor=False)
     show_curves([run.run_id for run in chosen], settings)
-    table = pd.DataFrame({run.run_id: {name: str(value) for name, value in vars(run.config).items()} for run in chosen})
-    differing = table[table.nunique(axis=1) > 1].rename(words_of)
+    table = pd.DataFrame({name_of(run.run_id): tell_settings(run.config) for run in chosen}).fillna("–")
+    differing = table[table.nunique(axis=1) > 1]
     st.dataframe(differing, key="differences", alt="The settings in which these runs differ, a column for each run")
 
 
@@ -90,24 +97,19 @@ with left:
     st.page_link("guide.py", label="What these words mean", icon=":material/menu_book:")
 with go:
     config = read_form(settings, pace)
-    st.text_input(
-        "Name of run and model (optional)",
-        key="run_name",
-        max_chars=40,
-        placeholder="Name of run and model (optional)",
-        label_visibility="collapsed",
-        persist_state="session",
-    )
-    st.button(
-        "Train",
-        type="primary",
-        icon=":material/play_arrow:",
-        on_click=start,
-        args=[config],
-        key="train",
-        width="stretch",
-        disabled=not trainable or config is None,
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom", key="go"):
+        st.text_input("Name (optional)", key="run_name", max_chars=runs.MOST_OF_NAME, persist_state="session")
+        st.button(
+            "Train",
+            type="primary",
+            icon=":material/play_arrow:",
+            on_click=start,
+            args=[config],
+            key="train",
+            disabled=not trainable or config is None,
+        )
+    if state.run_name and runs.to_id(state.run_name) != state.run_name:
+        st.caption(f"Run and model will be called {runs.to_id(state.run_name) or 'after the time of day'}.")
 
 with right.container(key="run"), told_errors():
     active = [run for run in history if run.status in runs.ACTIVE]
@@ -128,7 +130,7 @@ if history:
     st.caption("Choose one to look at it, or several to lay their curves over each other.")
     table = pd.DataFrame(
         {
-            "run": [run.run_id for run in history],
+            "run": [name_of(run.run_id) for run in history],
             "status": [run.status for run in history],
             "network": [network_words(run.config) for run in history],
             "images": [image_words(run.config.dataset) for run in history],

@@ -8,7 +8,7 @@ import pytest
 
 from digit_core.charts import (
     COLOURS,
-    DIGITS,
+    DIGIT_COLOURS,
     chart_calibration,
     chart_confusion,
     chart_days,
@@ -120,6 +120,7 @@ def test_a_model_keeps_its_colour_in_all_charts_and_shares_it_with_none_beside_i
     assert list(together) == ids and len(set(together.values())) == len(ids)
     for few in (["cnn", "ann"], ["mine"], ["ann", "mine"]):
         assert colours_of(few) == {model_id: together[model_id] for model_id in few}
+    assert colours_of(ids[::-1]) == together
     assert not {"#0088cc", "#e69f00"} & {colours_of([f"run-{number}"])[f"run-{number}"] for number in range(100)}
     assert len(colours_of([f"run-{number}" for number in range(20)])) == 20  # more than there are colours
     drawn = chart_probabilities(tabulate_probabilities([prediction("mine"), prediction("ann")]), ["mine", "ann"])
@@ -127,8 +128,8 @@ def test_a_model_keeps_its_colour_in_all_charts_and_shares_it_with_none_beside_i
 
 
 def test_no_digit_has_the_colour_of_a_model():
-    assert len(set(DIGITS)) == 10
-    assert not set(DIGITS) & set(COLOURS)
+    assert len(set(DIGIT_COLOURS)) == 10
+    assert not set(DIGIT_COLOURS) & set(COLOURS)
 
 
 def test_a_cell_of_a_confusion_matrix_can_be_chosen_and_is_framed():

@@ -67,7 +67,7 @@ def test_statistics_of_a_model_that_is_gone_stand_alone(app):
 
 def test_statistics_of_nothing_say_so(app):
     keep(say(7))
-    assert totals(app)[0] == "0" and "No answer that was judged" in said(app)
+    assert totals(app)[0] == "0" and "No judged answer" in said(app)
 
 
 @pytest.mark.parametrize(

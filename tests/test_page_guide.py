@@ -1,6 +1,7 @@
 """The guide, which shows a document of the folder docs."""
 
 import re
+import shutil
 
 import pytest
 from apptest import open_app, said
@@ -25,6 +26,10 @@ def test_the_guide_explains_the_words_of_the_other_pages(word):
     assert word in guide.markdown[-1].value
 
 
-def test_without_its_document_the_guide_says_what_to_do(monkeypatch, tmp_path):
+@pytest.mark.parametrize("kept", [(), ("how_it_reads.md",), ("how_it_reads.md", "steps.png")])
+def test_where_its_document_or_a_picture_is_missing_the_guide_says_what_to_do(monkeypatch, tmp_path, kept):
+    (tmp_path / "docs").mkdir()
+    for name in kept:
+        shutil.copy(ROOT / "docs" / name, tmp_path / "docs")
     monkeypatch.setattr("digit_core.settings.ROOT", tmp_path)
     assert "Restore the folder docs" in said(open_app().switch_page("guide.py").run())

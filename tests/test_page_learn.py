@@ -10,10 +10,11 @@ from apptest import press, said
 from entries import NOON, image_of, keep, say
 
 from digit_core import runs
+from digit_core.bank import BANK_FILE
 from digit_core.datasets import SYNTHETIC_FILE
 from digit_core.learning import plan_fine_tuning
 from digit_core.model_store import load_default, load_info, model_folder, save_default, to_json
-from digit_core.presets import estimate_seconds, estimate_start
+from digit_core.presets import estimate_seconds, forecast
 from digit_core.settings import STARTERS, read_settings
 from digit_core.types import Comparison, Pictures, TrainConfig
 
@@ -206,10 +207,19 @@ def test_the_pace_of_trainings_is_not_taken_from_how_many_images_a_lesson_would_
     assert estimate_seconds(config) < estimate_seconds(replace(config, base_model_id=None))
 
 
-def test_digits_that_are_kept_are_not_counted_among_what_has_to_be_drawn_before_a_training():
+def test_what_is_kept_is_not_counted_among_what_has_to_be_drawn_for_a_training():
     settings = read_settings()
     config = TrainConfig(dataset="mnist+synthetic")
-    before = estimate_start(config, settings)
+    before = forecast(config, settings)
     settings.data.mkdir()
-    (settings.data / SYNTHETIC_FILE).touch()
-    assert estimate_start(config, settings) < before
+    for name in (SYNTHETIC_FILE, BANK_FILE):
+        (settings.data / name).touch()
+    after = forecast(config, settings)
+    assert before.images > after.images == 0 and before.bank > after.bank == 0
+    assert after[1:3] == before[1:3] and after[4:] == before[4:]
+
+
+def test_a_slow_machine_takes_longer_for_each_stage_of_a_run():
+    config = TrainConfig(dataset="synthetic")
+    fast, slow = (forecast(config, read_settings(), pace) for pace in (1.0, 3.0))
+    assert [late / early for early, late in zip(fast, slow, strict=True)] == pytest.approx([3.0] * 6)

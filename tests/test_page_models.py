@@ -278,7 +278,7 @@ def test_two_models_are_compared_on_the_same_images(mine):
     assert "Compared" in said(page)
     charts = page.get("vega_lite_chart")
     assert len(charts) == 2
-    assert "No diary of their training is here: CNN, ANN, mine" in said(page)
+    assert "There is no record of how these were trained: CNN, ANN, mine" in said(page)
     next(box for box in page.selectbox if box.label == "Reads it").set_value("ann").run()
     other = next(box for box in page.selectbox if box.label == "Does not")
     assert "ann" not in other.options

@@ -1,6 +1,7 @@
 """Who may do what on the pages, without a browser."""
 
 import json
+import shutil
 from contextlib import closing
 
 import pytest
@@ -226,6 +227,19 @@ def test_the_run_of_this_session_is_stopped_resumed_deleted_and_brought_back_wit
     assert folder.exists() and not asks(app)
     other = press(open_app().switch_page("train.py").run(), "Delete")
     assert asks(other) and folder.exists()
+
+
+def test_a_run_that_has_the_name_of_one_that_this_session_deleted_is_another(app):
+    app.switch_page("train.py").run().text_input(key="run_name").set_value("wide").run()
+    press(app, "Train")
+    runs.tell_end(read_settings().models / "wide", "stopped")
+    press(app.run(), "Delete")
+    shutil.rmtree(read_settings().models / ".deleted")  # as if many were deleted since
+    folder = read_settings().models / runs.create_run(TrainConfig(dataset="synthetic"), read_settings(), name="wide")
+    runs.tell_end(folder, "stopped")
+    app.session_state["watched_run"] = "wide"
+    press(app.run(), "Delete")
+    assert asks(app) and folder.exists()
 
 
 def test_a_run_of_this_session_by_which_everybody_is_read_is_deleted_with_the_password_only(app, trained, monkeypatch):

@@ -101,7 +101,12 @@ def test_the_settings_on_the_page_are_those_of_the_run(train, started, monkeypat
 def test_a_run_gets_the_name_that_it_was_given(train, monkeypatch):
     monkeypatch.setattr(runs, "_start_process", lambda run_id, settings: None)
     train.text_input(key="run_name").set_value("Meine erste!").run()
-    press(press(train, "Train"), "Train")
+    press(press(train, "Train"), "Train")  # a double-click
+    assert [run.run_id for run in runs.list_runs(read_settings())] == ["meine-erste"]
+    train.session_state["started_at"] = -10.0
+    train.text_input(key="run_name").set_value("Meine erste!").run()
+    assert "will be called meine-erste." in said(train)
+    press(train, "Train")
     assert [run.run_id for run in runs.list_runs(read_settings())] == ["meine-erste-2", "meine-erste"]
     assert "meine-erste-2: queued" in said(train)
 
@@ -169,7 +174,7 @@ def test_a_wrong_setting_gets_a_sentence_and_nothing_starts(train, key, text, se
 
 def test_parameters_and_time_are_told_before_the_start(train):
     assert "215,194 parameters" in said(train)
-    assert re.search(r",000 images: about .*\d (s|min) until it reads", said(train))
+    assert re.search(r",000 images. It can read in about .*\d (s|min)", said(train))
 
 
 def test_without_mnist_on_this_machine_synthetic_digits_are_proposed(monkeypatch, private):
@@ -285,7 +290,7 @@ def test_a_stopped_run_is_shown_as_such(app, keep_run):
 def test_a_run_whose_process_is_gone_is_shown_as_lost(app, keep_run):
     keep_run("cnn-gone", "queued", "started", "batch")
     app.switch_page("train.py").run()
-    assert "Its process ended without a word" in said(app)
+    assert "Its process has ended unexpectedly" in said(app)
 
 
 def test_a_queued_run_is_shown_as_waiting(app, keep_run):
@@ -303,22 +308,22 @@ def test_a_run_that_starts_shows_that_it_gets_ready(app, keep_run):
     assert "Getting ready" in said(app)
 
 
-def test_what_goes_on_before_and_after_the_epochs_has_a_bar_and_the_time_left(app, keep_run):
-    folder = keep_run("cnn-ends", "queued", "started", "batch", "epoch")
-    append_event(folder, TrainEvent("started", time.time(), eta_s=12.2, message="Learning what is no digit", share=0.4))
+def test_what_goes_on_before_and_after_the_epochs_has_its_place_in_the_bar_and_the_time_left(app, keep_run):
+    folder = keep_run("cnn-ends", "queued", "started", age=91.0)
+    judging = TrainEvent("started", time.time(), eta_s=30.2, message="Learning to tell digits", share=0.4)
+    append_event(folder, judging)
     with FileLock(folder / "run.lock"):
         app.switch_page("train.py").run()
-    assert app.progress[0].value == 40
-    assert app.progress[0].text == "Learning what is no digit, about 10 s left"
+    assert app.progress[0].value == 74  # 90 s of about 120
+    assert app.progress[0].text == "Learning to tell digits: 40\N{NO-BREAK SPACE}%, about 30 s left"
 
 
-def test_the_time_that_a_training_has_left_counts_what_comes_after_its_last_epoch(app, keep_run):
-    folder = keep_run("cnn-busy", "queued", "started")
-    append_event(folder, TrainEvent("batch", time.time(), 2, 10, 10, {"loss": 0.1, "accuracy": 1.0}, 9.0, eta_s=0.0))
+def test_time_goes_by_between_two_words_of_a_run(app, keep_run):
+    folder = keep_run("cnn-ends", "queued", "started", age=91.0)
+    append_event(folder, TrainEvent("started", time.time() - 20, eta_s=30.2, message="Starting TensorFlow"))
     with FileLock(folder / "run.lock"):
         app.switch_page("train.py").run()
-    left = re.fullmatch(r"Epoch 2 of 2, batch 10 of 10, about (\d+) s left", app.progress[0].text)
-    assert int(left[1]) >= 10
+    assert app.progress[0].text == "Starting TensorFlow, about 10 s left"
 
 
 def test_a_running_run_is_shown_with_its_progress_and_can_be_stopped(app, keep_run):

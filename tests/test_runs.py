@@ -67,8 +67,17 @@ def test_runs_of_one_second_get_ids_of_their_own(settings):
         ("../../etc", "etc"),
     ],
 )
-def test_a_run_is_named_in_whatever_letters(settings, name, run_id):
+def test_a_name_becomes_an_id(settings, name, run_id):
     assert runs.create_run(CONFIG, settings, name=name) == run_id
+
+
+def test_the_name_of_a_deleted_run_is_not_given_again_while_it_can_be_brought_back(settings):
+    folder = runs.model_folder(runs.create_run(CONFIG, settings, name="wide"), settings)
+    runs.tell_end(folder, "stopped")
+    runs.delete_run("wide", settings)
+    assert runs.create_run(CONFIG, settings, name="wide") == "wide-2"
+    runs.restore_run("wide", settings)
+    assert folder.is_dir()
 
 
 def test_the_second_run_of_a_name_is_numbered_and_a_name_without_letters_of_ids_is_none(settings):

@@ -32,7 +32,7 @@ ABSENT = (NoSuchElementException, StaleElementException)
 
 
 @pytest.fixture(scope="module")
-def firefox() -> Iterator[Marionette]:
+def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marionette]:
     path = os.environ.get("FIREFOX") or next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         pytest.skip("Run `apt-get install firefox-esr`, or set FIREFOX to the path of a Firefox.")
@@ -40,7 +40,8 @@ def firefox() -> Iterator[Marionette]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with warnings.catch_warnings(action="ignore", category=ResourceWarning):  # it leaves sockets to themselves
-        driver = Marionette(host="127.0.0.1", port=port, bin=path, headless=True, gecko_log=os.devnull)
+        log = str(tmp_path_factory.mktemp("firefox"))
+        driver = Marionette(host="127.0.0.1", port=port, bin=path, headless=True, gecko_log=log)
         driver.start_session()
         gc.collect()
     try:
@@ -124,5 +125,7 @@ def test_a_drawing_of_the_log_is_opened_by_keyboard(firefox, go, lived_in):
         press(firefox, Keys.TAB)
         if firefox.execute_script("return document.activeElement.closest('[class*=st-key-open_] button')"):
             break
+    else:
+        pytest.fail("Tab did not lead to a button that opens a drawing.")
     press(firefox, Keys.ENTER)
     wait_for(firefox, lambda: find(firefox, ".st-key-leafing"))

@@ -56,7 +56,9 @@ def test_a_network_is_trained_watched_and_drawn_with(visit, handwriting):
     expect(page.locator(".st-key-mistakes img").first).to_be_visible()
     expect(page.locator(".st-key-stop")).to_have_count(0)
     expect(visit("/train").page.get_by_text(FINISHED)).to_be_visible()
-    press(visitor, "Draw with it now").settle("/")
+    press(visitor, "Draw with it now").settle("/").press("Models")
+    expect(page.get_by_text("Models that read")).to_be_visible()
+    page.keyboard.press("Escape")
     visitor.draw(handwriting[1])
     expect(page.get_by_text(re.compile("^ann-.* reads$"))).to_be_visible()
 
