@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +14,8 @@ DIARY = "events.jsonl"
 STEPS = ("batch", "epoch")
 BATCH, EPOCH = (f'{{"kind": "{kind}"'.encode() for kind in STEPS)  # how their lines begin
 DEFAULTS = {name: value for name, value in vars(TrainEvent("queued", 0.0)).items() if name not in ("kind", "time")}
-LATEST = 1e11  # seconds since 1970 that a date can hold
+LATEST = 1e11  # seconds since 1970 that a date can hold; no count, time or metric is as large
+MAX_MESSAGE = 10_000  # characters
 DAMAGE = (ValueError, TypeError, AttributeError, OverflowError, RecursionError)  # of a line, or it was cut short
 MAX_BATCH_EVENTS = 250  # read of one diary: as many as a chart can show, and a browser draws in no time
 
@@ -89,20 +89,22 @@ def _is_sound(event: TrainEvent) -> bool:
     """Whether every value is of its kind and in its range, whoever wrote the line."""
 
     def is_number(value: Any) -> bool:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < LATEST
 
     first = 1 if event.kind in STEPS else 0
+    counts = (event.epoch, event.batch, event.batches_per_epoch)
     return (
         event.kind in get_args(EventKind)
         and is_number(event.time)
-        and 0 < event.time < LATEST
-        and all(isinstance(count, int) for count in (event.epoch, event.batch, event.batches_per_epoch))
-        and min(event.epoch, event.batch, event.batches_per_epoch) >= first
+        and event.time > 0
+        and all(is_number(count) and isinstance(count, int) for count in counts)
+        and first <= min(counts)
         and isinstance(event.metrics, dict)
         and all(is_number(value) for value in event.metrics.values())
         and is_number(event.elapsed_s)
         and (event.eta_s is None or is_number(event.eta_s))
         and all(isinstance(answer, int) and 0 <= answer <= 9 for answer in event.answers)
         and isinstance(event.message, str)
+        and len(event.message) <= MAX_MESSAGE
         and (event.share is None or (is_number(event.share) and event.share <= 1))
     )

@@ -20,7 +20,7 @@ KNOWN = 1.5  # digits that the network was trained on, for each image that is no
 EPOCHS, BATCH = 15, 256
 UNITS = 128, 128
 UNLIKELY = 1e-5  # probabilities below are all alike
-LOOKED, LEARNED = 0.55, 0.9  # the share done when the larger network has looked, and when the small one has learned
+LOOKED, LEARNED = 0.4, 0.9  # the share done when the larger network has looked, and when the small one has learned
 
 
 def learn_digit_score(

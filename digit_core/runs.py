@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -60,21 +60,15 @@ PROBING = threading.Lock()
 def create_run(config: TrainConfig, settings: Settings, run_id: str | None = None, name: str = "") -> str:
     """Make the folder of a new run and return its id.
 
-    Where none is given, the id is the first that a name proposes (`to_id`) and that no run has, not even one that can
-    be brought back, or else the time of day. Raises InvalidConfig, DataUnavailable for a data set of no such name,
-    ModelUnavailable when the id is taken or a teacher or base is missing, StorageFailed.
+    Where none is given, the id is the first of `propose_ids`. Raises InvalidConfig, DataUnavailable for a data set of
+    no such name, ModelUnavailable when the id is taken or a teacher or base is missing, StorageFailed.
     """
     check_config(config)
     check_validation(config.dataset, config.validation_fraction)
     for needed in (config.teacher_id, config.base_model_id):
         if needed is not None and load_info(needed, settings).imported:
             raise ModelUnavailable(f"{needed} was imported: it can neither teach nor be taught. Choose another model.")
-    proposed = run_id or to_id(name) or f"{config.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    candidates = [proposed]
-    if not run_id:
-        numbered = (f"{proposed}-{number}" for number in range(2, 1000))
-        candidates = [each for each in (proposed, *numbered) if not (settings.models / DELETED / each).exists()]
-    for candidate in candidates:
+    for candidate in [run_id] if run_id else propose_ids(config, settings, name):
         folder = model_folder(candidate, settings)
         with storing(folder.parent):
             try:
@@ -88,11 +82,23 @@ def create_run(config: TrainConfig, settings: Settings, run_id: str | None = Non
             shutil.rmtree(folder, ignore_errors=True)  # or the id would be taken by nothing
             raise
         return candidate
-    raise ModelUnavailable(f"There is a model or run {proposed!r} already. Choose another one.")
+    raise ModelUnavailable(f"There is a model or run {run_id or name!r} already. Choose another one.")
 
 
-def to_id(name: str) -> str:
-    """What a name becomes as an id: `Meine große 1`, `meine-grosse-1`; other than Latin letters are left out."""
+def propose_ids(config: TrainConfig, settings: Settings, name: str) -> Iterator[str]:
+    """Ids that a run of that name may have: the name's, `Meine große 1` becomes `meine-grosse-1`, or numbers behind it.
+
+    Other than Latin letters are left out; where nothing remains, it is the time of day. What can be brought back keeps
+    its id.
+    """
+    first = _to_id(name) or f"{config.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    for proposed in (first, *(f"{first}-{number}" for number in range(2, 1000))):
+        taken = (model_folder(proposed, settings), settings.models / DELETED / proposed)
+        if not any(folder.exists() for folder in taken):
+            yield proposed
+
+
+def _to_id(name: str) -> str:
     letters = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
     return re.sub("[^a-z0-9_]+", "-", letters).strip("-_")[:MOST_OF_NAME].rstrip("-_")
 

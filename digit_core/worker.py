@@ -208,8 +208,8 @@ class _Stages:
         self._tell_share(what, share, self.ahead.images, sum(self.ahead[1:]))
 
     def train(self, event: TrainEvent) -> None:
-        left = None if event.eta_s is None else event.eta_s + sum(self.ahead[3:])
-        self.tell(dataclasses.replace(event, eta_s=left))
+        left = self.ahead.training if event.eta_s is None else event.eta_s
+        self.tell(dataclasses.replace(event, eta_s=left + sum(self.ahead[3:])))
 
     def draw_bank(self, share: float) -> None:
         self._tell_share("Drawing digits and scribbles", share, self.ahead.bank, sum(self.ahead[4:]))
@@ -218,12 +218,12 @@ class _Stages:
         self._tell_share("Learning to tell digits from what is none", share, self.ahead.judging, self.ahead.measuring)
 
     def _tell_share(self, what: str, share: float, foreseen: float, then: float) -> None:
-        """Tell, now and then, which share is done; it takes as long as foreseen until it shows how long it takes."""
+        """Tell, now and then, which share is done, and the time left: what was foreseen counts less and less for it."""
         now = time.monotonic()
         began, last = self.told.get(what, (now, -SHARE_INTERVAL))
         if now - last >= SHARE_INTERVAL:
             self.told[what] = began, now
-            takes = (now - began) / share if share > 0 and now > began else foreseen
+            takes = (now - began) + (1 - share) * foreseen
             self.tell(TrainEvent("started", time.time(), eta_s=takes * (1 - share) + then, message=what, share=share))
 
 

@@ -36,14 +36,27 @@ def told_errors() -> Iterator[None]:
         tell(str(error))
 
 
+@contextmanager
+def kept_errors() -> Iterator[None]:
+    """Keep a DigitError's sentence for `tell_kept`: above the page, where a press tells, it would move the canvas."""
+    st.session_state.pop("problem", None)
+    try:
+        yield
+    except DigitError as error:
+        if isinstance(error, FeedbackUnavailable):
+            forget_store(read_settings().database_url)
+        st.session_state.problem = str(error)
+
+
+def tell_kept() -> None:
+    """Show what went wrong when somebody pressed a button."""
+    if problem := st.session_state.pop("problem", None):
+        tell(problem)
+
+
 def tell(problem: str) -> None:
     """Show what went wrong; what somebody typed and the sentence quotes is not taken for Markdown."""
     st.error(re.sub(r"([*$\[\]~#]|:(?=\w))", r"\\\1", problem), icon=":material/error:")
-
-
-def plain(text: str) -> str:
-    """What somebody typed, for where Streamlit would take it for Markdown."""
-    return re.sub(r"([\\`*_$\[\]<>~#!|]|:(?=\w))", r"\\\1", text)
 
 
 def duration(seconds: float) -> str:

@@ -22,7 +22,9 @@ from pages._shared import (
     canvas,
     clear,
     empty,
+    kept_errors,
     show_pictures,
+    tell_kept,
     told_errors,
     undo,
     visitor,
@@ -52,7 +54,7 @@ def begin_anew() -> None:
 
 def keep(feedback_id: str, digit: int) -> None:
     """Keep the drawing as the digit that was asked for, and ask for the next one; a second press is the same entry."""
-    with told_errors():
+    with kept_errors():
         if feedback_id != state.asked_id:
             return
         strokes = strokes_from_canvas(state.drawing)
@@ -84,7 +86,7 @@ def skip() -> None:
 
 def take_back() -> None:
     """Take the last drawing out again, and ask for it anew."""
-    with told_errors():
+    with kept_errors():
         last = state.collected[-1]
         share_store(settings.database_url).delete(last)
         state.collected.pop()
@@ -147,3 +149,4 @@ with left, told_errors():
             st.button("Undo", icon=":material/undo:", on_click=undo, help="Take back the last stroke")
             st.button("Clear", icon=":material/delete:", on_click=clear, help="Empty the canvas")
             st.button("Skip", icon=":material/skip_next:", on_click=skip, help="Another digit first")
+    tell_kept()

@@ -28,11 +28,12 @@ from pages._shared import (
     ask_visitor,
     canvas,
     clear,
+    kept_errors,
     label_of,
     percent,
-    plain,
     show_tiles,
     switch,
+    tell_kept,
     told_errors,
     undo,
     visitor,
@@ -175,7 +176,7 @@ def log(answered: Answered, digit: int | None) -> None:
     feedback_id = state.feedback_ids.get(fingerprint)
     if feedback_id and fingerprint not in state.said:
         feedback = to_feedback(feedback_id, answered, digit)
-        with told_errors():
+        with kept_errors():
             store = share_store(settings.database_url)
             if fingerprint in state.unjudged:
                 store.change(replace(feedback, judged=False, true_digit=None), feedback)
@@ -216,7 +217,7 @@ def _goes_on(before: Drawing, drawing: Drawing) -> bool:
 
 def take_back(fingerprint: str) -> None:
     if said := state.said.get(fingerprint):
-        with told_errors():
+        with kept_errors():
             share_store(settings.database_url).delete(said)
             del state.said[fingerprint], state.feedback_ids[fingerprint]
 
@@ -224,6 +225,7 @@ def take_back(fingerprint: str) -> None:
 def ask_verdict(answered: Answered) -> None:
     """Right, or which digit it was: one tap, which can be taken back. Models that disagree are not called right."""
     fingerprint, predictions = fingerprint_of(answered[0]), answered[3]
+    tell_kept()
     if said := state.said.get(fingerprint):
         read, meant = sorted({answer["digit"] for answer in said.answers}), label_of(said.true_digit)
         words = " and ".join(map(str, read))
@@ -249,6 +251,8 @@ def ask_verdict(answered: Answered) -> None:
                 if digit != leading or not agreed:
                     st.button(str(digit), key=f"correct_{digit}", on_click=log, args=(answered, digit))
             st.button(NO_DIGIT, key="correct_none", on_click=log, args=(answered, None))
+        with st.container(width=280):
+            ask_visitor()
 
 
 st.title("Draw a digit")
@@ -268,8 +272,6 @@ with left:
     proposed = propose_readers(infos)
     with st.container(horizontal=True, vertical_alignment="center", key="reading"):
         live = st.toggle("Read as I draw", value=True, key="live", persist_state="session")
-        with st.popover(plain(visitor() or "Nickname"), icon=":material/person:", type="tertiary", key="who"):
-            ask_visitor()
         if len(infos) > len(STARTER_IDS):
             with st.popover("Models", icon=":material/leaderboard:", type="tertiary"):
                 st.multiselect(

@@ -108,8 +108,10 @@ with go:
             key="train",
             disabled=not trainable or config is None,
         )
-    if state.run_name and runs.to_id(state.run_name) != state.run_name:
-        st.caption(f"Run and model will be called {runs.to_id(state.run_name) or 'after the time of day'}.")
+    if config and state.run_name.strip():
+        run_id = next(runs.propose_ids(config, settings, state.run_name), "")
+        if run_id != state.run_name:
+            st.caption(f"Run and model will be called {run_id}.")
 
 with right.container(key="run"), told_errors():
     active = [run for run in history if run.status in runs.ACTIVE]

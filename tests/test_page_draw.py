@@ -275,16 +275,11 @@ def test_what_was_said_is_remembered_when_the_page_is_shown_again(app, handwriti
     assert "Logged" in said(app)
 
 
-def test_a_nickname_stands_beside_the_canvas_as_it_was_typed(app):
-    app.text_input(key="nickname").set_value("**Z** :red[x]").run()
-    names = [block.proto.popover.label for block in app.get("popover")]
-    assert r"\*\*Z\*\* \:red\[x\]" in names
-
-
 def test_a_nickname_goes_with_what_is_said(app, handwriting):
-    app.text_input(key="nickname").set_value("Zoë").run()
-    press(draw(app, handwriting[7]), "Right")
-    assert stats().by_visitor == {"Zoë": (1, 1)}
+    draw(app, handwriting[7]).text_input(key="nickname").set_value("Zoë").run()
+    press(app, "Right")
+    press(draw(app, handwriting[4]), "Right")  # the next drawing, too
+    assert stats().by_visitor == {"Zoë": (2, 2)}
 
 
 @pytest.fixture

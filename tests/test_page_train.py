@@ -105,7 +105,7 @@ def test_a_run_gets_the_name_that_it_was_given(train, monkeypatch):
     assert [run.run_id for run in runs.list_runs(read_settings())] == ["meine-erste"]
     train.session_state["started_at"] = -10.0
     train.text_input(key="run_name").set_value("Meine erste!").run()
-    assert "will be called meine-erste." in said(train)
+    assert "will be called meine-erste-2." in said(train)
     press(train, "Train")
     assert [run.run_id for run in runs.list_runs(read_settings())] == ["meine-erste-2", "meine-erste"]
     assert "meine-erste-2: queued" in said(train)

@@ -70,7 +70,8 @@ def train_on_synthetic_digits(page: Page) -> None:
     page.locator(".st-key-architecture").get_by_text("ANN", exact=True).click()
     page.locator(".st-key-base").get_by_text("Synthetic digits", exact=True).click()
     page.get_by_text("Learning", exact=True).click()
-    for epochs in ("4", "5"):
+    for epochs, name in (("4", "first"), ("5", "second")):
+        page.locator(".st-key-run_name input").fill(name)
         page.get_by_label("Epochs", exact=True).fill(epochs)
         page.get_by_label("Epochs", exact=True).press("Enter")
         page.wait_for_timeout(1500)

@@ -2,10 +2,12 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import pytest
+from live import Server
 from visitor import PHONE, Visitor, expect
 
 from digit_core.feedback import FeedbackStore
@@ -211,3 +213,38 @@ def test_what_was_said_can_be_taken_back(visit, handwriting, stats):
     visitor = visit().draw(handwriting[7]).sees(7).press("Right").press("Take back")
     expect(visitor.page.get_by_role("button", name="Right")).to_be_visible()
     assert stats().total == before.total
+
+
+@pytest.fixture
+def locked_database(fresh_server: Server) -> Iterator[Callable[[], sqlite3.Connection]]:
+    """Let nobody write into the server's database, as on a full disk, until the connection is closed."""
+    with closing(sqlite3.connect(fresh_server.settings.database_url.removeprefix("sqlite:///"))) as connection:
+        yield lambda: connection.execute("BEGIN EXCLUSIVE").connection
+
+
+def test_what_could_not_be_logged_stays_on_the_canvas_and_is_drawn_on(
+    fresh_server, locked_database, visit, handwriting
+):
+    visitor = visit(server=fresh_server).draw(handwriting[4][:1])
+    verdict = visitor.page.locator(".st-key-correct_none button")
+    expect(verdict).to_be_visible()
+    ink, connection = visitor.settle().ink(), locked_database()
+    verdict.click()
+    expect(visitor.page.get_by_test_id("stAlertContentError")).to_be_visible()
+    visitor.page.wait_for_timeout(1500)
+    assert visitor.ink() == ink
+    connection.close()
+    visitor.draw(handwriting[4][1:]).sees(4)
+    assert visitor.ink() > ink
+
+
+def test_what_could_not_be_collected_stays_on_the_canvas(fresh_server, locked_database, visit, handwriting):
+    visitor = visit("/collect", fresh_server).draw(handwriting[7])
+    ink, connection = visitor.settle().ink(), locked_database()
+    visitor.press("Keep")
+    expect(visitor.page.get_by_test_id("stAlertContentError")).to_be_visible()
+    visitor.page.wait_for_timeout(1500)
+    assert visitor.ink() == ink
+    connection.close()
+    visitor.keep()
+    expect(visitor.page.get_by_text("1 of 50 drawings")).to_be_visible()
