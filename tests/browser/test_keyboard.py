@@ -40,18 +40,17 @@ def press(visitor: Visitor, *keys: str) -> Visitor:
 
 
 def test_a_picture_is_given_judged_looked_into_and_found_in_the_log(visit, handwriting, tmp_path):
+    picture = tmp_path / "4.png"
+    picture.write_bytes(encode_png(sketch([stroke * 200 + 40 for stroke in handwriting[4]], 20)))
     visitor = visit()
     page = visitor.page
+    page.on("filechooser", lambda chooser: chooser.set_files(picture))  # long before Enter, or it may miss it
     reach(visitor, ".st-key-mode")
     press(visitor, "ArrowRight", "Space")
     expect(visitor.canvas()).to_have_count(0)
     expect(page.get_by_test_id("stFileUploader").get_by_text("Upload", exact=True)).to_be_visible()
-    picture = tmp_path / "4.png"
-    picture.write_bytes(encode_png(sketch([stroke * 200 + 40 for stroke in handwriting[4]], 20)))
-    reach(visitor, '[data-testid="stFileUploader"]', "Upload")
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
-    chooser.value.set_files(picture)
+    reach(visitor.settle(), '[data-testid="stFileUploader"]', "Upload")
+    page.keyboard.press("Enter")
     visitor.sees(4)
     reach(visitor, ".st-key-verdict", "Right, it is a 4")
     press(visitor, "Enter")
