@@ -120,8 +120,10 @@ def _show_status(run: Run, events: list[TrainEvent], settings: Settings) -> None
         share = (last.epoch - 1 + last.batch / batches) / epochs
         _show_progress(run, last, f"Epoch {last.epoch} of {epochs}, batch {last.batch:,} of {batches:,}", share)
     elif run.status == "running":
-        share = "" if last.share is None else f": {percent(last.share, 0)}"
-        _show_progress(run, last, f"{last.message or 'Getting ready'}{share}", done / run.config.epochs)
+        words = last.message or "Getting ready"
+        if last.share is not None:
+            words = f"{words}: {percent(last.share, 0)}"
+        _show_progress(run, last, words, done / run.config.epochs)
     elif run.status == "finished":
         st.success(f"Finished: it reads {last.message}." if last.message else "Finished.", icon=":material/check:")
     elif run.status == "failed":

@@ -6,13 +6,12 @@ from functools import partial
 import streamlit as st
 
 from digit_core import runs
-from digit_core.errors import DigitError
 from digit_core.model_store import CONFIG, find_previous, is_starter, load_default, model_folder, save_default
 from digit_core.settings import Settings
 from digit_core.types import Run, TrainConfig, name_of
 from pages._form import fill
 from pages._operator import guarded_button, is_operator
-from pages._shared import tell, told_errors
+from pages._shared import kept_errors, tell, told_errors
 
 USE = "Use this model for everyone"
 DELETING = "The run and its model; can be undone"
@@ -128,11 +127,8 @@ def _anybody() -> bool:
 def _act(action: Action, run_id: str, settings: Settings) -> None:
     """Do what was pressed; the whole page is shown anew, which a press within a fragment alone does not bring about."""
     state.acted = True
-    state.pop("problem", None)
-    try:
+    with kept_errors():
         action(run_id, settings)
-    except DigitError as error:
-        state.problem = str(error)
 
 
 def _stop(run_id: str, settings: Settings) -> None:

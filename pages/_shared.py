@@ -3,9 +3,10 @@
 import base64
 import html
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -26,26 +27,20 @@ TILE_MARGIN = 12  # pixels wider than a picture, which its caption may take
 
 
 @contextmanager
-def told_errors() -> Iterator[None]:
-    """Show a DigitError as a sentence; what follows on the page goes on."""
+def told_errors(do: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Show a DigitError as a sentence, or do something else with it; what follows on the page goes on."""
     try:
         yield
     except DigitError as error:
         if isinstance(error, FeedbackUnavailable):
             forget_store(read_settings().database_url)  # opened again, it makes the tables that a new file lacks
-        tell(str(error))
+        (do or tell)(str(error))
 
 
-@contextmanager
-def kept_errors() -> Iterator[None]:
+def kept_errors() -> AbstractContextManager[None]:
     """Keep a DigitError's sentence for `tell_kept`: above the page, where a press tells, it would move the canvas."""
     st.session_state.pop("problem", None)
-    try:
-        yield
-    except DigitError as error:
-        if isinstance(error, FeedbackUnavailable):
-            forget_store(read_settings().database_url)
-        st.session_state.problem = str(error)
+    return told_errors(partial(setattr, st.session_state, "problem"))
 
 
 def tell_kept() -> None:

@@ -1,5 +1,7 @@
 import dataclasses
 
+from test_charts import rows
+
 from digit_core.training_charts import chart_runs, chart_training, tabulate_training
 from digit_core.types import TrainEvent
 
@@ -9,11 +11,6 @@ EVENTS = [
     TrainEvent("epoch", 2.0, 1, 4, 4, {"loss": 1.0, "accuracy": 0.6, "val_loss": 0.8, "val_accuracy": 0.7}),
     TrainEvent("batch", 3.0, 2, 1, 4, {"loss": 0.9, "accuracy": 0.7}),
 ]
-
-
-def rows(chart):
-    """All rows of data that a chart draws, over all its layers."""
-    return [row for data in chart.to_dict()["datasets"].values() for row in data]
 
 
 def test_training_is_tabulated_per_batch_smoothed_and_per_epoch():

@@ -3,7 +3,6 @@
 import gc
 import os
 import shutil
-import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from live import Server
+from live import Server, find_port
 
 pytest.importorskip("marionette_driver", reason="Run `pip install marionette_driver`: it drives Firefox.")
 from marionette_driver import By, Wait
@@ -36,12 +35,9 @@ def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marionette]:
     path = os.environ.get("FIREFOX") or next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         pytest.skip("Run `apt-get install firefox-esr`, or set FIREFOX to the path of a Firefox.")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     with warnings.catch_warnings(action="ignore", category=ResourceWarning):  # it leaves sockets to themselves
         log = str(tmp_path_factory.mktemp("firefox"))
-        driver = Marionette(host="127.0.0.1", port=port, bin=path, headless=True, gecko_log=log)
+        driver = Marionette(host="127.0.0.1", port=find_port(), bin=path, headless=True, gecko_log=log)
         driver.start_session()
         gc.collect()
     try:
