@@ -16,6 +16,7 @@ BATCH, EPOCH = (f'{{"kind": "{kind}"'.encode() for kind in STEPS)  # how their l
 DEFAULTS = {name: value for name, value in vars(TrainEvent("queued", 0.0)).items() if name not in ("kind", "time")}
 LATEST = 1e11  # seconds since 1970 that a date can hold; no count, time or metric is as large
 MAX_MESSAGE = 10_000  # characters
+MAX_NAME = 100  # characters
 DAMAGE = (ValueError, TypeError, AttributeError, OverflowError, RecursionError)  # of a line, or it was cut short
 MAX_BATCH_EVENTS = 250  # read of one diary: as many as a chart can show, and a browser draws in no time
 
@@ -107,4 +108,5 @@ def _is_sound(event: TrainEvent) -> bool:
         and isinstance(event.message, str)
         and len(event.message) <= MAX_MESSAGE
         and (event.share is None or (is_number(event.share) and event.share <= 1))
+        and all(isinstance(name, str) and len(name) <= MAX_NAME for name in (event.owner, event.sweep))
     )

@@ -3,8 +3,8 @@
 The folder holds `config.json`, the diary `events.jsonl` (append-only, a TrainEvent a line), after the first epoch
 `checkpoint.keras`, pictures to look at, after a fine-tuning `comparison.json` and `known.json`, what the process said
 in `worker.log`, and the file `stop` while it is asked to stop. A process holds `run.lock` while it lives, so a run
-without a final event whose lock is free is lost. Waiting runs form a queue in the order of their `queued` events;
-whoever is first takes the next free one of the turns.
+without a final event whose lock is free is lost. Waiting runs form a queue (`run_queue`); whoever is first takes the
+next free one of the turns.
 """
 
 import contextlib
@@ -57,11 +57,19 @@ MOST_OF_NAME = 40  # characters
 PROBING = threading.Lock()
 
 
-def create_run(config: TrainConfig, settings: Settings, run_id: str | None = None, name: str = "") -> str:
+def create_run(
+    config: TrainConfig,
+    settings: Settings,
+    run_id: str | None = None,
+    name: str = "",
+    owner: str = "",
+    sweep: str = "",
+) -> str:
     """Make the folder of a new run and return its id.
 
-    Where none is given, the id is the first of `propose_ids`. Raises InvalidConfig, DataUnavailable for a data set of
-    no such name, ModelUnavailable when the id is taken or a teacher or base is missing, StorageFailed.
+    Where none is given, the id is the first of `propose_ids`. owner: the visitor who wants it; of one visitor one run
+    trains at a time. Raises InvalidConfig, DataUnavailable for a data set of no such name, ModelUnavailable when the id
+    is taken or a teacher or base is missing, StorageFailed.
     """
     check_config(config)
     check_validation(config.dataset, config.validation_fraction)
@@ -77,7 +85,7 @@ def create_run(config: TrainConfig, settings: Settings, run_id: str | None = Non
                 continue
         try:
             write_file(folder / CONFIG, to_json(config))
-            _enqueue(folder)
+            _enqueue(folder, owner, sweep)
         except StorageFailed:
             shutil.rmtree(folder, ignore_errors=True)  # or the id would be taken by nothing
             raise
@@ -103,12 +111,12 @@ def _to_id(name: str) -> str:
     return re.sub("[^a-z0-9_]+", "-", letters).strip("-_")[:MOST_OF_NAME].rstrip("-_")
 
 
-def start_run(config: TrainConfig, settings: Settings, name: str = "") -> str:
+def start_run(config: TrainConfig, settings: Settings, name: str = "", owner: str = "", sweep: str = "") -> str:
     """Create a run, named if a name is given, start its process, and return its id at once.
 
     The process outlives this one. Raises what `create_run` raises, and TrainingUnavailable when it cannot be started.
     """
-    run_id = create_run(config, settings, name=name)
+    run_id = create_run(config, settings, name=name, owner=owner, sweep=sweep)
     try:
         _start_process(run_id, settings)
     except DigitError:
@@ -133,20 +141,20 @@ def resume_run(run_id: str, settings: Settings) -> None:
 
 def requeue(run_id: str, settings: Settings) -> None:
     """Put a run that was stopped, failed or lost at the end of the queue again. Raises what `resume_run` raises."""
-    status = load_run(run_id, settings).status
-    if status in ACTIVE:
-        raise ModelUnavailable(f"Run {run_id} is {status}: it needs no second start. Watch it, or stop it first.")
-    if status == "finished":
+    run = load_run(run_id, settings)
+    if run.status in ACTIVE:
+        raise ModelUnavailable(f"Run {run_id} is {run.status}: it needs no second start. Watch it, or stop it first.")
+    if run.status == "finished":
         raise ModelUnavailable(f"Run {run_id} has finished. Start a new one.")
     folder = model_folder(run_id, settings)
     with storing(folder):
         (folder / "stop").unlink(missing_ok=True)
-    _enqueue(folder)
+    _enqueue(folder, run.owner, run.sweep)
 
 
-def _enqueue(folder: Path) -> None:
+def _enqueue(folder: Path, owner: str, sweep: str) -> None:
     write_file(folder / RESERVE, bytes(RESERVE_BYTES))
-    append_event(folder, TrainEvent("queued", time.time()))
+    append_event(folder, TrainEvent("queued", time.time(), owner=owner, sweep=sweep))
 
 
 def tell_end(folder: Path, kind: EventKind, message: str = "") -> None:
@@ -223,6 +231,7 @@ def load_run(run_id: str, settings: Settings) -> Run:
     place = max((place for place, event in enumerate(events) if event.kind == "queued"), default=0)
     of_last_start = {event.kind: event.time for event in reversed(events[place:])}
     ended = events[-1].time if events and events[-1].kind in FINAL else None
+    queued = events[place] if events else TrainEvent("queued", 0.0)
     return Run(
         run_id,
         config,
@@ -231,6 +240,8 @@ def load_run(run_id: str, settings: Settings) -> Run:
         started_at=_utc(of_last_start.get("started")),
         ended_at=_utc(ended),
         elapsed_s=max((event.elapsed_s for event in events), default=0.0),
+        owner=queued.owner,
+        sweep=queued.sweep,
     )
 
 
@@ -245,12 +256,6 @@ def list_runs(settings: Settings) -> list[Run]:
                 except (DigitError, OSError):
                     continue
     return [run for _, run in sorted(runs, key=lambda item: item[0], reverse=True)]
-
-
-def find_queue(settings: Settings) -> list[str]:
-    """The ids of the runs that wait for their turn, the next one first."""
-    waiting = [run for run in list_runs(settings) if run.status == "queued" and run.queued_at]
-    return [run.run_id for run in sorted(waiting, key=lambda run: (run.queued_at, run.run_id))]
 
 
 def save_pictures(folder: Path, name: str, pictures: Pictures) -> None:

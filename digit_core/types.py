@@ -139,7 +139,8 @@ class TrainEvent:
     since the one before, an `epoch` event's over the epoch. elapsed_s counts the seconds of training, those before a
     resume included; eta_s is the time left in seconds: in a diary until the model can read, as training tells it until
     the last epoch's end. share: how much is done, 0-1, of what the message of a `started` event says goes on. answers:
-    what the network now says of the first validation images, in some of the events.
+    what the network now says of the first validation images, in some of the events. owner, of a `queued` event: the
+    visitor who wants the run, a session or nobody in particular; sweep: the one that it is part of.
     """
 
     kind: EventKind
@@ -153,6 +154,8 @@ class TrainEvent:
     answers: tuple[int, ...] = ()
     message: str = ""
     share: float | None = None
+    owner: str = ""
+    sweep: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +183,7 @@ class Pictures:
 class Run:
     """A training run: its folder bears the id that its model will have. The times are those of its last start.
 
-    elapsed_s counts the seconds of training so far.
+    elapsed_s counts the seconds of training so far; owner names the visitor who wants it, sweep what it is part of.
     """
 
     run_id: str
@@ -190,6 +193,8 @@ class Run:
     started_at: datetime | None
     ended_at: datetime | None
     elapsed_s: float
+    owner: str = ""
+    sweep: str = ""
 
 
 @dataclass(frozen=True)

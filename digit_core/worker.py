@@ -40,12 +40,13 @@ from digit_core.model_store import (
     storing,
 )
 from digit_core.presets import Forecast, forecast, measure_pace
+from digit_core.run_queue import count_before
 from digit_core.settings import Settings
 from digit_core.training import SAMPLE, split_validation, to_input, train
 from digit_core.types import Checkpoint, Dataset, Evaluation, ModelInfo, Pictures, TrainConfig, TrainEvent, name_of
 
 LOCK_WAIT = 5.0  # seconds
-POLL = 0.3  # seconds between two looks at the queue
+POLL, LONGEST_POLL = 0.3, 3.0  # seconds between two looks at the queue, for who is next and for who is far behind
 STOP_POLL, STOP_GRACE = 0.1, 0.4  # seconds between two looks at `stop`, and until what goes on is interrupted
 GIVE_UP = 5.0  # seconds until a process that no interruption reaches, in a batch of minutes, ends itself
 CHUNK = 1_000  # images that a teacher reads at once
@@ -142,22 +143,26 @@ def _clear_up(folder: Path) -> None:
 @contextlib.contextmanager
 def _turn(folder: Path, settings: Settings) -> Iterator[bool]:
     """Wait until the run is the first of the queue and hold one of the turns; False if it was asked to stop."""
-    turns = [FileLock(settings.models / f"turn-{number}.lock") for number in range(1, settings.parallel_runs + 1)]
+    next_look = 0.0
     with contextlib.ExitStack() as held:
         while not (folder / "stop").exists():
-            runs.load_run(folder.name, settings)  # what nobody can read would never be first
-            if runs.find_queue(settings)[:1] == [folder.name]:
-                for turn in turns:
-                    with storing(settings.models), contextlib.suppress(Timeout):
-                        held.enter_context(turn.acquire(timeout=0))
-                        break
-                else:
-                    time.sleep(POLL)
-                    continue
-                yield True
-                return
+            if time.monotonic() >= next_look:
+                runs.load_run(folder.name, settings)  # what nobody can read would never be first
+                before = count_before(folder.name, settings)
+                if not before and _take_turn(settings, held):
+                    yield True
+                    return
+                next_look = time.monotonic() + min(POLL * before, LONGEST_POLL)
             time.sleep(POLL)
         yield False
+
+
+def _take_turn(settings: Settings, held: contextlib.ExitStack) -> bool:
+    for number in range(1, settings.parallel_runs + 1):
+        with storing(settings.models), contextlib.suppress(Timeout):
+            held.enter_context(FileLock(settings.models / f"turn-{number}.lock").acquire(timeout=0))
+            return True
+    return False
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from digit_core.feedback_export import picture_of
 from digit_core.selection import Selection, find_doubt
 from digit_core.types import Feedback, InputKind, name_of
 from pages._operator import LOCK, guarded_button, is_operator
-from pages._shared import count_drawings, image_tag, label_of, percent, tell
+from pages._shared import count_drawings, image_tag, label_of, percent, session_id, tell
 
 KINDS: dict[InputKind, str] = {
     "canvas": "drawing",
@@ -140,7 +140,7 @@ def _open(which: Selection, entry: Feedback | None) -> None:
 
 def _may_change(entry: Feedback) -> bool:
     """Whether this session may change an entry: one that it gave itself, or any if it is the operator's."""
-    return is_operator() or entry.session_id == state.get("session_id")
+    return is_operator() or entry.session_id == session_id()
 
 
 def _act(words: str, change: Callable[..., Feedback], entry: Feedback, *arguments: int | None) -> None:

@@ -13,7 +13,7 @@ from digit_core.exams import Exam
 from digit_core.feedback import FeedbackStore, share_store
 from digit_core.settings import read_settings
 from digit_core.types import Drawing, Feedback, ModelInfo, name_of
-from pages._shared import image_tag, label_of, percent, told_errors, visitor
+from pages._shared import image_tag, label_of, percent, session_id, told_errors, visitor
 
 LEAF = 18  # images at once
 PURPOSES = {"give": "given to feedback", "doubt": "marked: its label is wrong"}
@@ -95,7 +95,7 @@ def _show_image(exam: Exam, place: int, info: ModelInfo, row: np.ndarray) -> Non
         entry = Feedback(
             id="",
             created_at=datetime.now(UTC),
-            session_id=state.setdefault("session_id", uuid.uuid4().hex),
+            session_id=session_id(),
             drawing=Drawing(image=image),
             input_kind="import",
             image=image,

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -12,12 +14,13 @@ from digit_core.charts import chart_confusion, leave_data_out
 from digit_core.diary import STEPS, read_events
 from digit_core.errors import DigitError, ModelUnavailable
 from digit_core.model_store import load_evaluation, load_info, model_folder
+from digit_core.run_queue import Place, find_places
 from digit_core.settings import Settings, read_settings
 from digit_core.training_charts import chart_runs, chart_training, tabulate_training
 from digit_core.types import Run, TrainEvent, name_of
 from pages._comparison import show_changes, show_comparison
 from pages._run_actions import offer_actions
-from pages._shared import estimate, percent, show_pictures, tell, told_errors
+from pages._shared import estimate, percent, session_id, show_pictures, tell, told_errors
 
 BEST_BEFORE = "best before"
 METRICS = ("accuracy", "loss")
@@ -150,16 +153,15 @@ def _show_progress(run: Run, last: TrainEvent, words: str, share: float) -> None
 
 
 def _show_place(run: Run, settings: Settings) -> None:
-    queue = runs.find_queue(settings)
-    place = queue.index(run.run_id) + 1 if run.run_id in queue else 1
-    running = sum(other.status == "running" for other in runs.list_runs(settings))
-    many = settings.parallel_runs
-    is_new = run.queued_at is None or time.time() - run.queued_at.timestamp() < runs.START_UP
-    if place + running <= many and is_new:
+    if run.run_id not in _places(settings.models):
+        _places.clear()
+    place = _places(settings.models).get(run.run_id)
+    if place is None or place.seconds == 0:
         st.progress(0.0, "Starting its process")
         return
-    words = f"place {place} of {max(place, len(queue))}, {many} {'run trains' if many == 1 else 'runs train'} at a time"
-    st.info(f"Waiting for its turn: {words}.", icon=":material/hourglass:")
+    words = f"place {place.number} of {place.of}, {estimate(place.seconds)} until it starts"
+    reason = " One run of yours trains at a time." if place.behind_own and run.owner == session_id() else ""
+    st.info(f"Waiting for its turn: {words}.{reason}", icon=":material/hourglass:")
 
 
 def _show_log(run: Run, settings: Settings) -> None:
@@ -210,6 +212,12 @@ def _specs(ghost: str) -> dict[str, object]:
     for metric in METRICS:
         specs[metric] = leave_data_out(chart_training(tabulate_training([], metric, [], ghost), metric, ghost))
     return specs
+
+
+@st.cache_data(ttl=1.0, max_entries=1, show_spinner=False)
+def _places(models: Path) -> dict[str, Place]:
+    """The queue in a folder of models; kept for a moment, so that many who wait cost little more than one."""
+    return find_places(replace(read_settings(), models=models))
 
 
 @st.cache_data(ttl=0.4, max_entries=32, show_spinner=False)

@@ -11,7 +11,7 @@ from digit_core.settings import Settings
 from digit_core.types import Run, TrainConfig, name_of
 from pages._form import fill
 from pages._operator import guarded_button, is_operator
-from pages._shared import kept_errors, tell, told_errors
+from pages._shared import kept_errors, session_id, tell, told_errors
 
 USE = "Use this model for everyone"
 DELETING = "The run and its model; can be undone"
@@ -21,7 +21,7 @@ Action = Callable[[str, Settings], None]
 
 def start_run(config: TrainConfig, settings: Settings, name: str = "") -> str:
     """Start a run, which this session may stop, resume and delete. Takes and raises what `runs.start_run` does."""
-    run_id = runs.start_run(config, settings, name)
+    run_id = runs.start_run(config, settings, name, session_id())
     _own(run_id, settings)
     return run_id
 

@@ -3,6 +3,7 @@
 import base64
 import html
 import re
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, time, timedelta
@@ -119,6 +120,11 @@ def image_tag(image: np.ndarray, words: str, side: int, style: str = "") -> str:
         f'<img src="data:image/png;base64,{png}" alt="{words}" title="{words}" width="{side}" height="{side}" '
         f'style="background: #000; image-rendering: pixelated; object-fit: contain; {style}">'
     )
+
+
+def session_id() -> str:
+    """What tells this session, a tab until it is reloaded, from all others."""
+    return st.session_state.setdefault("session_id", uuid.uuid4().hex)
 
 
 def label_of(digit: int | None) -> str:

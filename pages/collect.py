@@ -23,6 +23,7 @@ from pages._shared import (
     clear,
     empty,
     kept_errors,
+    session_id,
     show_pictures,
     tell_kept,
     told_errors,
@@ -35,7 +36,6 @@ EACH = 5  # drawings of each digit that are asked for, unless somebody wants ano
 
 settings = read_settings()
 state = st.session_state
-state.setdefault("session_id", uuid.uuid4().hex)
 state.setdefault("collected", [])  # what was kept in this round
 follow_link()
 
@@ -62,7 +62,7 @@ def keep(feedback_id: str, digit: int) -> None:
             raise EmptyDrawing(f"There is nothing yet. Draw the digit {digit} first.")
         drawing = Drawing(strokes)
         now, image = datetime.now(UTC), preprocess(drawing)
-        entry = Feedback(feedback_id, now, state.session_id, drawing, "canvas", image, (), digit, visitor())
+        entry = Feedback(feedback_id, now, session_id(), drawing, "canvas", image, (), digit, visitor())
         share_store(settings.database_url).add(entry)
         state.collected.append(entry)
         state.wanted.pop(0)

@@ -31,6 +31,7 @@ from pages._shared import (
     kept_errors,
     label_of,
     percent,
+    session_id,
     show_tiles,
     switch,
     tell_kept,
@@ -53,7 +54,6 @@ Answered = tuple[Drawing, InputKind, np.ndarray, list[Prediction]]  # what came 
 
 settings = read_settings()
 state = st.session_state
-state.setdefault("session_id", uuid.uuid4().hex)
 state.setdefault("said", {})  # fingerprint of a drawing -> the feedback on it
 state.setdefault("feedback_ids", {})  # fingerprint -> id of what will be said: a second press is the same entry
 state.setdefault("unjudged", set())  # fingerprints of drawings whose answers were kept though nobody judged them
@@ -190,7 +190,7 @@ def to_feedback(feedback_id: str, answered: Answered, digit: int | None) -> Feed
     drawing, mode, image, predictions = answered
     answers = tuple(to_answer(prediction, hashes.get(prediction.model_id, "")) for prediction in predictions)
     now = datetime.now(UTC)
-    return Feedback(feedback_id, now, state.session_id, drawing, mode, image, answers, digit, visitor())
+    return Feedback(feedback_id, now, session_id(), drawing, mode, image, answers, digit, visitor())
 
 
 def keep_unjudged(drawing: Drawing | None) -> None:

@@ -32,7 +32,7 @@ ORDER = [
     {"presets"},
     {"diary"},
     {"runs"},
-    {"model_import"},
+    {"model_import", "run_queue"},
     {"learning"},
     {"worker"},
     {"api_errors"},

@@ -70,7 +70,7 @@ def test_an_imported_network_is_offered_neither_as_a_base_nor_as_a_teacher(app, 
 def test_what_would_be_learned_is_told_and_started(learn, monkeypatch):
     keep(say(7, 1), say(3, 3, image=image_of(99)), say(2, visitor="Zoë"))
     plans = []
-    monkeypatch.setattr(runs, "start_run", lambda config, settings, name: plans.append(config) or "taught")
+    monkeypatch.setattr(runs, "start_run", lambda config, *rest: plans.append(config) or "taught")
     learn.run()
     assert "Drawings: 3; misread: 1" in said(learn)
     learn.selectbox(key="base_model").set_value("ann").run()
@@ -83,7 +83,7 @@ def test_what_would_be_learned_is_told_and_started(learn, monkeypatch):
 def test_the_days_are_chosen_whose_drawings_are_learned(learn, monkeypatch):
     keep(say(7, 1), say(3, image=image_of(99), created_at=NOON + timedelta(days=2)))
     plans = []
-    monkeypatch.setattr(runs, "start_run", lambda config, settings, name: plans.append(config) or "taught")
+    monkeypatch.setattr(runs, "start_run", lambda config, *rest: plans.append(config) or "taught")
     learn.run()
     learn.date_input(key="learned_days").set_value((NOON.date(), NOON.date())).run()
     assert "Drawings: 1; misread: 1" in said(learn)
@@ -134,7 +134,7 @@ def test_the_second_press_of_a_double_click_starts_nothing(learn, keep_run, monk
     keep(say(7, 1))
     plans = []
 
-    def start(config, settings, name):
+    def start(config, *rest):
         plans.append(config)
         folder = keep_run(f"lesson-{len(plans)}", "queued", age=0.0)
         (folder / "config.json").write_bytes(to_json(config))

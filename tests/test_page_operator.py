@@ -243,7 +243,7 @@ def test_a_run_that_has_the_name_of_one_that_this_session_deleted_is_another(app
 
 
 def test_a_run_of_this_session_by_which_everybody_is_read_is_deleted_with_the_password_only(app, trained, monkeypatch):
-    monkeypatch.setattr(runs, "start_run", lambda config, settings, name: trained)
+    monkeypatch.setattr(runs, "start_run", lambda *rest: trained)
     press(app.switch_page("train.py").run(), "Train")
     save_default(trained, read_settings())  # by somebody else, since the page was shown
     press(app, "Delete")
@@ -252,7 +252,7 @@ def test_a_run_of_this_session_by_which_everybody_is_read_is_deleted_with_the_pa
 
 def test_the_lesson_of_this_session_is_discarded_without_password(app, lesson, monkeypatch):
     keep(say(7, 1))
-    monkeypatch.setattr(runs, "start_run", lambda config, settings, name: lesson)
+    monkeypatch.setattr(runs, "start_run", lambda *rest: lesson)
     press(press(app.switch_page("learn.py").run(), "Learn"), "Discard")
     assert "mine is deleted" in said(app)
 

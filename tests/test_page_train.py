@@ -44,7 +44,7 @@ def test_before_the_first_run_the_page_invites(train):
 def started(monkeypatch):
     """The settings of the runs that were started; none trains."""
     configs: list[TrainConfig] = []
-    monkeypatch.setattr(runs, "start_run", lambda config, settings, name: configs.append(config) or "cnn-1")
+    monkeypatch.setattr(runs, "start_run", lambda config, *rest: configs.append(config) or "cnn-1")
     return configs
 
 
@@ -298,7 +298,19 @@ def test_a_queued_run_is_shown_as_waiting(app, keep_run):
     app.session_state["watched_run"] = "cnn-wait"
     with FileLock(keep_run("cnn-busy", "queued", "started") / "run.lock"):
         app.switch_page("train.py").run()
-    assert "Waiting for its turn: place 1 of 1, 1 run trains at a time" in said(app)
+    assert re.search(r"Waiting for its turn: place 1 of 1, about .+ until it starts", said(app))
+
+
+def test_a_visitor_is_told_that_one_run_trains_at_a_time(train, keep_run):
+    train.session_state["session_id"] = "me"
+    first, second = keep_run("mine", "queued"), keep_run("mine-2", "queued")
+    for folder in (first, second):
+        (folder / "events.jsonl").unlink()
+        append_event(folder, TrainEvent("queued", time.time(), owner="me"))
+    append_event(first, TrainEvent("started", time.time(), eta_s=60.0))
+    train.session_state["watched_run"] = "mine-2"
+    with FileLock(first / "run.lock"):
+        assert "One run of yours trains at a time" in said(train.run())
 
 
 def test_a_run_that_starts_shows_that_it_gets_ready(app, keep_run):
@@ -416,7 +428,7 @@ def test_a_teacher_is_taken_into_the_form_while_it_is_there(app, keep_run, teach
 
 def test_a_teacher_is_chosen(app, monkeypatch):
     started = []
-    monkeypatch.setattr(runs, "start_run", lambda config, settings, name: started.append(config) or "mine")
+    monkeypatch.setattr(runs, "start_run", lambda config, *rest: started.append(config) or "mine")
     app.switch_page("train.py").run()
     app.selectbox(key="teacher_id").set_value("cnn").run()
     press(app, "Train")

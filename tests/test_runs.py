@@ -16,6 +16,7 @@ from digit_core import model_store, runs
 from digit_core.diary import STEPS, append_event
 from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed, TrainingUnavailable
 from digit_core.model_store import to_json
+from digit_core.run_queue import find_queue
 from digit_core.settings import read_settings, to_environ
 from digit_core.types import Pictures, TrainConfig, TrainEvent
 
@@ -173,23 +174,11 @@ def test_a_number_of_runs_that_is_none_is_told(text):
         read_settings({"DIGIT_LAB_PARALLEL_RUNS": text})
 
 
-def test_the_queue_is_in_the_order_of_arrival(settings):
-    for age, run_id in ((30, "second"), (50, "first"), (10, "third")):
-        diary(settings, run_id, "queued", age=age)
-    diary(settings, "done", "queued", "finished")
-    held = [FileLock(settings.models / run_id / "run.lock") for run_id in ("first", "second", "third")]
-    for lock in held:
-        lock.acquire()
-    assert runs.find_queue(settings) == ["first", "second", "third"]
-    held[0].release()  # its process died
-    assert runs.find_queue(settings) == ["second", "third"]
-
-
 def test_a_starter_that_was_taken_away_is_trained_again_under_its_id(settings, tmp_path, monkeypatch):
     assert runs.list_runs(settings) == []
     monkeypatch.setattr(model_store, "STARTERS", tmp_path / "none")
     with FileLock(diary(settings, "cnn", "queued") / "run.lock"):
-        assert runs.find_queue(settings) == ["cnn"]
+        assert find_queue(settings) == ["cnn"]
 
 
 def test_a_run_needs_its_teacher(settings):
@@ -204,7 +193,7 @@ def test_a_resumed_run_stands_at_the_end_of_the_queue(settings, quiet):
     waiting = diary(settings, "waiting", "queued", age=20)
     with FileLock(waiting / "run.lock"):
         runs.resume_run("older", settings)
-        assert runs.find_queue(settings) == ["waiting", "older"]
+        assert find_queue(settings) == ["waiting", "older"]
     assert quiet == ["older"]
 
 
