@@ -20,3 +20,10 @@ USER root
 RUN if [ "$(uname -m)" = x86_64 ]; then sed -i 's/^tensorflow~/tensorflow-cpu~/' requirements-train.txt; fi \
     && pip install -r requirements-train.txt
 USER digits
+
+FROM train AS cluster
+USER root
+RUN pip install -r requirements-ray.txt
+USER digits
+
+FROM train

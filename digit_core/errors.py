@@ -10,7 +10,7 @@ DigitError
 ├── ModelUnavailable       a model that is missing, damaged or already there
 │   └── NoDefault          … and is the one that reads where none is named
 ├── InvalidConfig          a training setting outside its range
-├── TrainingUnavailable    TensorFlow cannot be used on this machine
+├── TrainingUnavailable    TensorFlow, or the cluster that trains, cannot be used
 ├── StorageFailed          a disk that is full or cannot be written
 ├── FeedbackUnavailable    the feedback database cannot be used
 ├── FeedbackChanged        an entry is not any more what it was when it was looked at
@@ -61,7 +61,7 @@ class InvalidConfig(DigitError):
 
 
 class TrainingUnavailable(DigitError):
-    """TensorFlow cannot be used here."""
+    """TensorFlow, or the cluster that trains, cannot be used."""
 
 
 class StorageFailed(DigitError):

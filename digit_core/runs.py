@@ -20,11 +20,13 @@ import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
 
+from digit_core.architectures import check_tensorflow
 from digit_core.arrays import load_arrays, write_arrays
 from digit_core.datasets import check_validation, split_name
 from digit_core.diary import append_event, read_changes
@@ -40,13 +42,14 @@ from digit_core.model_store import (
     to_json,
     write_file,
 )
+from digit_core.ray_cluster import check_ray, submit_run
 from digit_core.settings import ROOT, Settings, to_environ
 from digit_core.training import check_config
 from digit_core.types import Comparison, EventKind, Pictures, Run, Status, TrainConfig, TrainEvent
 
 ACTIVE = ("queued", "running")
 FINAL = ("finished", "stopped", "failed")
-START_UP = 15.0  # seconds that a new process has to take its lock
+START_UP, CLUSTER_START_UP = 15.0, 60.0  # seconds that a new process has to take its lock, here and on a cluster
 COMPARISON, KNOWN = "comparison.json", "known.json"
 DELETED, KEPT = ".deleted", 10  # runs that can be brought back
 RESERVE = "reserve"  # a file of so many bytes, given up so that a full disk still takes a run's last words
@@ -112,13 +115,13 @@ def _to_id(name: str) -> str:
 
 
 def start_run(config: TrainConfig, settings: Settings, name: str = "", owner: str = "", sweep: str = "") -> str:
-    """Create a run, named if a name is given, start its process, and return its id at once.
+    """Create a run, named if a name is given, start its process, here or on the cluster, and return its id at once.
 
     The process outlives this one. Raises what `create_run` raises, and TrainingUnavailable when it cannot be started.
     """
     run_id = create_run(config, settings, name=name, owner=owner, sweep=sweep)
     try:
-        _start_process(run_id, settings)
+        _launch(run_id, settings)
     except DigitError:
         shutil.rmtree(model_folder(run_id, settings), ignore_errors=True)  # or it would wait for nothing
         raise
@@ -132,7 +135,7 @@ def resume_run(run_id: str, settings: Settings) -> None:
     """
     requeue(run_id, settings)
     try:
-        _start_process(run_id, settings)
+        _launch(run_id, settings)
     except DigitError as error:
         with contextlib.suppress(StorageFailed):
             tell_end(model_folder(run_id, settings), "failed", str(error))
@@ -235,7 +238,7 @@ def load_run(run_id: str, settings: Settings) -> Run:
     return Run(
         run_id,
         config,
-        _status(folder, events[-1] if events else None),
+        _status(folder, events[-1] if events else None, CLUSTER_START_UP if settings.ray_address else START_UP),
         queued_at=_utc(of_last_start.get("queued")),
         started_at=_utc(of_last_start.get("started")),
         ended_at=_utc(ended),
@@ -307,6 +310,31 @@ def load_pictures(run_id: str, name: str, settings: Settings) -> Pictures | None
     return Pictures(**arrays) if sound else None
 
 
+def check_launcher(settings: Settings) -> None:
+    """Raise TrainingUnavailable where nothing can be trained: TensorFlow, or Ray where a cluster trains, is missing."""
+    if settings.ray_address:
+        check_ray()
+    else:
+        check_tensorflow()
+
+
+def _launch(run_id: str, settings: Settings) -> None:
+    if not settings.ray_address:
+        _start_process(run_id, settings)
+        return
+    environ = to_environ(settings)
+    config = load_run(run_id, settings).config
+    if not config.base_model_id and "feedback" not in config.dataset.split("+"):
+        environ["DIGIT_LAB_DATABASE_URL"] = ""  # it may hold a password, and who sees the cluster sees its jobs
+    submit_run(model_folder(run_id, settings), settings, environ, partial(_tell_unstarted, run_id, settings))
+
+
+def _tell_unstarted(run_id: str, settings: Settings, problem: str) -> None:
+    with contextlib.suppress(DigitError):  # it may have been deleted
+        if read_changes(model_folder(run_id, settings))[-1].kind == "queued":
+            tell_end(model_folder(run_id, settings), "failed", problem)
+
+
 def _start_process(run_id: str, settings: Settings) -> None:
     folder = model_folder(run_id, settings)
     command = [sys.executable, "-m", "digit_core", "train", "--resume", run_id, "--queued"]
@@ -331,13 +359,13 @@ def _start_process(run_id: str, settings: Settings) -> None:
     threading.Thread(target=process.wait, daemon=True).start()  # or it would stay a zombie
 
 
-def _status(folder: Path, last: TrainEvent | None) -> Status:
+def _status(folder: Path, last: TrainEvent | None, start_up: float) -> Status:
     if last and last.kind in FINAL:
         return last.kind  # type: ignore[return-value]
     if (folder / METADATA).exists():
         return "finished"  # a model whose diary did not travel with it
     waits = last is not None and last.kind == "queued"
-    starting = last is not None and waits and 0 <= time.time() - last.time < START_UP
+    starting = last is not None and waits and 0 <= time.time() - last.time < start_up
     if not (starting or _is_held(folder / "run.lock")):
         return "lost"
     return "queued" if waits else "running"

@@ -20,10 +20,10 @@ class Settings:
     """Where things are kept, and who may do what.
 
     models: runs and new models; data: downloads, and what the program draws or measures once; mnist and pen_digits:
-    local files that are used when given; parallel_runs: trainings at a time; keep_unjudged: whether answers that nobody
-    judged are kept too; api_token: what the API asks for; rate_limit: requests that it takes from a client, like
-    `600/minute`; cors_origins: the sites whose pages may use it from a browser; admin_password: what acts on everyone
-    on the pages asks for it.
+    local files that are used when given; parallel_runs: trainings at a time on this machine; ray_address: the cluster
+    that trains instead of it, like `http://head:8265`; keep_unjudged: whether answers that nobody judged are kept too;
+    api_token: what the API asks for; rate_limit: requests that it takes from a client, like `600/minute`; cors_origins:
+    the sites whose pages may use it from a browser; admin_password: what acts on everyone on the pages asks for it.
     """
 
     models: Path
@@ -32,6 +32,7 @@ class Settings:
     mnist: Path | None
     pen_digits: Path | None
     parallel_runs: int = 1
+    ray_address: str | None = None
     keep_unjudged: bool = False
     api_token: str | None = field(default=None, repr=False)
     rate_limit: str | None = None
@@ -48,9 +49,10 @@ def to_environ(settings: Settings) -> dict[str, str]:
         "MNIST": settings.mnist,
         "PEN_DIGITS": settings.pen_digits,
     }
-    return {f"DIGIT_LAB_{name}": str(path.resolve()) if path else "" for name, path in paths.items()} | {
+    return {f"DIGIT_LAB_{name}": str(path.absolute()) if path else "" for name, path in paths.items()} | {
         "DIGIT_LAB_DATABASE_URL": _absolute(settings.database_url),
         "DIGIT_LAB_PARALLEL_RUNS": str(settings.parallel_runs),
+        "DIGIT_LAB_RAY_ADDRESS": settings.ray_address or "",
         "DIGIT_LAB_KEEP_UNJUDGED": "1" if settings.keep_unjudged else "",
         "DIGIT_LAB_ADMIN_PASSWORD": "",
         "DIGIT_LAB_API_TOKEN": "",
@@ -74,6 +76,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         mnist=path("DIGIT_LAB_MNIST"),
         pen_digits=path("DIGIT_LAB_PEN_DIGITS"),
         parallel_runs=_read_number(environ.get("DIGIT_LAB_PARALLEL_RUNS") or "1"),
+        ray_address=_read_address(environ.get("DIGIT_LAB_RAY_ADDRESS", "").strip()),
         keep_unjudged=_read_switch("DIGIT_LAB_KEEP_UNJUDGED", environ.get("DIGIT_LAB_KEEP_UNJUDGED") or "0"),
         api_token=environ.get("DIGIT_LAB_API_TOKEN", "").strip() or None,
         rate_limit=_read_rate(environ.get("DIGIT_LAB_RATE_LIMIT", "").strip()),
@@ -94,6 +97,14 @@ def _read_switch(name: str, text: str) -> bool:
     if text not in ("0", "1"):
         raise InvalidConfig(f"{name} is {text!r:.40}. Set it to 1, or leave it out.")
     return text == "1"
+
+
+def _read_address(text: str) -> str | None:
+    if text and not re.fullmatch(r"https?://[\w.-]+(:\d{1,5})?/?|https?://\[[0-9a-fA-F:]+\](:\d{1,5})?/?", text):
+        raise InvalidConfig(
+            f"DIGIT_LAB_RAY_ADDRESS is {text!r:.80}. Set it to where the cluster takes jobs, like http://head:8265."
+        )
+    return text.rstrip("/") or None
 
 
 def _read_rate(text: str) -> str | None:

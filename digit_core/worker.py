@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from digit_core.classifier import Network
 from digit_core.datasets import load_dataset, part_validation
 from digit_core.diary import append_event
 from digit_core.digit_score import learn_digit_score
-from digit_core.errors import DigitError, ModelUnavailable, StorageFailed
+from digit_core.errors import DigitError, ModelUnavailable, StorageFailed, TrainingUnavailable
 from digit_core.learning import Lessons, compare, load_lessons
 from digit_core.measuring import measure
 from digit_core.model_store import (
@@ -40,12 +41,15 @@ from digit_core.model_store import (
     storing,
 )
 from digit_core.presets import Forecast, forecast, measure_pace
+from digit_core.ray_cluster import name_machine, train_on_cluster
 from digit_core.run_queue import count_before
 from digit_core.settings import Settings
 from digit_core.training import SAMPLE, split_validation, to_input, train
 from digit_core.types import Checkpoint, Dataset, Evaluation, ModelInfo, Pictures, TrainConfig, TrainEvent, name_of
 
+TRAINING_LOCK = "training.lock"
 LOCK_WAIT = 5.0  # seconds
+LEASE = 180.0  # seconds until a file server surely gives back what a lost machine had locked
 POLL, LONGEST_POLL = 0.3, 3.0  # seconds between two looks at the queue, for who is next and for who is far behind
 STOP_POLL, STOP_GRACE = 0.1, 0.4  # seconds between two looks at `stop`, and until what goes on is interrupted
 GIVE_UP = 5.0  # seconds until a process that no interruption reaches, in a batch of minutes, ends itself
@@ -98,9 +102,12 @@ def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], 
 
     try:
         _clear_up(folder)
-        check_tensorflow()
+        runs.check_launcher(settings)
         with _turn(folder, settings) as has_turn:
-            info = _train(folder, settings, tell, tell_stop) if has_turn else None
+            if has_turn and settings.ray_address:
+                info = _train_on_cluster(folder, settings)
+            else:
+                info = _train(folder, settings, tell, tell_stop) if has_turn else None
     except DigitError as error:
         (folder / METADATA).unlink(missing_ok=True)  # what has failed is no model
         runs.tell_end(folder, "failed", str(error))
@@ -128,7 +135,7 @@ def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], 
 
 def _clear_away(folder: Path) -> None:
     """Remove what a run that has made its model needs no more."""
-    for name in (CHECKPOINT, runs.RESERVE, "stop"):
+    for name in (CHECKPOINT, runs.RESERVE, "stop", TRAINING_LOCK):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -142,14 +149,16 @@ def _clear_up(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _turn(folder: Path, settings: Settings) -> Iterator[bool]:
-    """Wait until the run is the first of the queue and hold one of the turns; False if it was asked to stop."""
+    """Wait until the run is the first of the queue and hold one of the turns, of which a cluster has as many as there
+    is room for; False if it was asked to stop.
+    """
     next_look = 0.0
     with contextlib.ExitStack() as held:
         while not (folder / "stop").exists():
             if time.monotonic() >= next_look:
                 runs.load_run(folder.name, settings)  # what nobody can read would never be first
                 before = count_before(folder.name, settings)
-                if not before and _take_turn(settings, held):
+                if not before and (settings.ray_address or _take_turn(settings, held)):
                     yield True
                     return
                 next_look = time.monotonic() + min(POLL * before, LONGEST_POLL)
@@ -163,6 +172,56 @@ def _take_turn(settings: Settings, held: contextlib.ExitStack) -> bool:
             held.enter_context(FileLock(settings.models / f"turn-{number}.lock").acquire(timeout=0))
             return True
     return False
+
+
+def _train_on_cluster(folder: Path, settings: Settings) -> ModelInfo | None:
+    """Let the cluster train; returns None if the run was stopped."""
+
+    def is_stopped_while_waiting() -> bool:
+        return (folder / "stop").exists() and runs.load_run(folder.name, settings).status == "queued"
+
+    train_on_cluster(train_placed, folder.name, settings, is_stopped_while_waiting)
+    return load_info(folder.name, settings) if (folder / METADATA).exists() else None
+
+
+def train_placed(run_id: str, settings: Settings) -> None:
+    """Train the run whose turn it is on this machine of a cluster, from its last checkpoint or from the start.
+
+    Its job tells the end, unless that is a model. Raises TrainingUnavailable where the machine does not see the run's
+    folder, and what training raises.
+    """
+    folder, machine = model_folder(run_id, settings), name_machine()
+    stop = folder / "stop"
+    if not folder.is_dir():
+        raise TrainingUnavailable(
+            f"A machine of the cluster ({machine}) does not see the folder {folder.parent}. Give it the volume that "
+            "the others have there, and resume."
+        )
+    with _training_lock(folder):
+        if (folder / METADATA).exists() or stop.exists():  # it was placed again though its work was done
+            return
+        _clear_up(folder)
+        check_tensorflow()
+        append_event(folder, TrainEvent("started", time.time(), message=f"Placed on {machine}"))
+        try:
+            _train(folder, settings, partial(append_event, folder), lambda: None)
+        except KeyboardInterrupt:
+            if not stop.exists():
+                raise
+
+
+def _training_lock(folder: Path) -> contextlib.AbstractContextManager[object]:
+    """What only one machine can hold: another one that was taken for lost may still train."""
+    with storing(folder):
+        try:
+            return FileLock(folder / TRAINING_LOCK).acquire(LEASE, cancel_check=(folder / "stop").exists)
+        except Timeout:
+            if (folder / "stop").exists():
+                return contextlib.nullcontext()
+            raise TrainingUnavailable(
+                f"The machine that trained {folder.name} was lost, and what it had locked is not given back. Resume it "
+                "in some minutes."
+            ) from None
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ import pandas as pd
 import streamlit as st
 
 from digit_core import runs
-from digit_core.architectures import check_tensorflow
 from digit_core.charts import chart_confusion, leave_data_out
 from digit_core.diary import STEPS, read_events
 from digit_core.errors import DigitError, ModelUnavailable
@@ -35,10 +34,10 @@ def follow_link() -> None:
         st.switch_page(page)
 
 
-def can_train() -> bool:
-    """Whether TensorFlow can be used here; tells why not."""
+def can_train(settings: Settings) -> bool:
+    """Whether anything can be trained; tells why not."""
     with told_errors():
-        check_tensorflow()
+        runs.check_launcher(settings)
         return True
     return False
 
@@ -156,8 +155,13 @@ def _show_place(run: Run, settings: Settings) -> None:
     if run.run_id not in _places(settings.models):
         _places.clear()
     place = _places(settings.models).get(run.run_id)
-    if place is None or place.seconds == 0:
+    starts_up = run.queued_at is None or time.time() - run.queued_at.timestamp() < runs.START_UP
+    if place is None or (place.seconds == 0 and (starts_up or not settings.ray_address)):
         st.progress(0.0, "Starting its process")
+        return
+    if place.seconds == 0:
+        words = "The cluster is full: this run is the next that starts there."
+        st.info(words, icon=":material/hourglass:")
         return
     words = f"place {place.number} of {place.of}, {estimate(place.seconds)} until it starts"
     reason = " One run of yours trains at a time." if place.behind_own and run.owner == session_id() else ""

@@ -62,7 +62,7 @@ def ask(store: FeedbackStore, infos: dict[str, ModelInfo]) -> None:
             "the others are mixed with many images that it knows. It takes "
             f"{estimate(sum(forecast(plan, settings, measure_pace(history))))}."
         )
-    trainable = can_train()
+    trainable = can_train(settings)
     st.button(
         "Learn",
         type="primary",

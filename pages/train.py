@@ -90,7 +90,7 @@ with told_errors():
 HISTORY = f"history_{hash(tuple(run.run_id for run in history))}"  # another list, another choice: it counts rows
 left, right = st.columns([1, 2], gap="large")
 with left:
-    trainable = can_train()
+    trainable = can_train(settings)
     ask_basics(settings)
     go = st.container()  # in sight on a small screen, above all that can be left as it is
     ask_details(settings)

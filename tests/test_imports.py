@@ -11,6 +11,7 @@ from digit_core.settings import ROOT
 ORDER = [
     {"types", "errors"},
     {"settings", "database", "password"},
+    {"ray_cluster"},
     {"strokes", "sheets", "paper"},
     {"preprocessing", "pictures"},
     {"tables"},

@@ -1,0 +1,162 @@
+"""Runs on a cluster of machines: each is a job of Ray's, https://docs.ray.io.
+
+The job's process waits in the queue, on the head of the cluster. When its turn comes it hands the training to Ray as a
+task, which Ray places where there is room, and begins again elsewhere when a machine is lost. Ray is imported here
+alone, and only where `DIGIT_LAB_RAY_ADDRESS` is set.
+"""
+
+import importlib.util
+import logging
+import shlex
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from digit_core.errors import DigitError, TrainingUnavailable
+from digit_core.settings import ROOT, STARTERS, Settings
+from digit_core.types import STARTER_IDS
+
+CORES = 2  # of a machine, for each training
+THREADS = {"TF_NUM_INTRAOP_THREADS": str(CORES), "TF_NUM_INTEROP_THREADS": "1"}
+RESTARTS = 10  # on other machines
+ANSWER_WAIT = 20.0  # seconds
+POLL = 0.5  # seconds
+SEEN_RUNNING = 10.0  # seconds that a job runs until its run speaks for itself
+NO_FOLDER = 73  # exit code of a job that does not see its run's folder
+
+
+def check_ray() -> None:
+    """Raise TrainingUnavailable where Ray is not installed; it is not imported."""
+    if importlib.util.find_spec("ray") is None:
+        raise TrainingUnavailable(
+            "DIGIT_LAB_RAY_ADDRESS is set, but Ray is not installed here. Run `pip install -r requirements-ray.txt`, "
+            "or leave the setting out."
+        )
+
+
+def submit_run(folder: Path, settings: Settings, environ: Mapping[str, str], on_failure: Callable[[str], None]) -> None:
+    """Hand the run in a folder to the cluster as a job; on_failure is told why, if the job does not come to run.
+
+    environ: the variables from which it reads its settings. Raises TrainingUnavailable where Ray is not installed or
+    the cluster does not answer.
+    """
+    check_ray()
+    submitted: Future[None] = Future()
+    arguments = folder, settings, environ, on_failure, submitted
+    threading.Thread(target=_submit, args=arguments, daemon=True).start()
+    try:
+        submitted.result(ANSWER_WAIT)  # what Ray asks over HTTP has no limit of time
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise TrainingUnavailable(
+            f"No Ray cluster answers at {settings.ray_address}. Start it with `ray start --head`, or correct "
+            "DIGIT_LAB_RAY_ADDRESS."
+        ) from error
+
+
+def _submit(
+    folder: Path,
+    settings: Settings,
+    environ: Mapping[str, str],
+    on_failure: Callable[[str], None],
+    submitted: "Future[None]",
+) -> None:
+    try:
+        from ray.job_submission import JobSubmissionClient
+
+        logging.getLogger("ray").setLevel(logging.WARNING)
+        client = JobSubmissionClient(settings.ray_address)
+        path, log = (shlex.quote(str(name.absolute())) for name in (folder, folder / "worker.log"))
+        command = f"python -m digit_core train --resume {folder.name} --queued >> {log} 2>&1"
+        with tempfile.TemporaryDirectory() as package:
+            _pack(Path(package))
+            job = client.submit_job(
+                entrypoint=f"test -d {path} || exit {NO_FOLDER}; echo Its words are in {log}; {command}",
+                submission_id=f"{folder.name}-{time.time_ns() // 1_000_000}",
+                runtime_env={"working_dir": package, "env_vars": dict(environ)},
+                metadata={"run": folder.name},
+            )
+    except BaseException as error:
+        submitted.set_exception(error)
+        return
+    submitted.set_result(None)
+    _follow(client, job, folder, on_failure)
+
+
+def _pack(package: Path) -> None:
+    """Copy what trains: nothing else of this folder is anybody's business on the cluster."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "digit_core", package / "digit_core", ignore=ignored)
+    for starter in STARTER_IDS:
+        if (STARTERS / starter).is_dir():
+            shutil.copytree(STARTERS / starter, package / "models" / starter)
+
+
+def _follow(client: Any, job: str, folder: Path, on_failure: Callable[[str], None]) -> None:
+    """Watch a job until it runs; what goes wrong later its run tells."""
+    running_since = None
+    while running_since is None or time.monotonic() - running_since < SEEN_RUNNING:
+        time.sleep(POLL)
+        try:
+            info = client.get_job_info(job)
+        except (OSError, RuntimeError, ValueError):
+            continue
+        if info.status == "RUNNING":
+            running_since = running_since or time.monotonic()
+        elif info.driver_exit_code == NO_FOLDER:
+            on_failure(
+                f"The cluster does not see the folder {folder.parent}. Let DIGIT_LAB_MODELS name one on a volume that "
+                "the server and all machines of the cluster have at the same path."
+            )
+        elif info.status == "FAILED":
+            reason = " ".join((info.message or "").split())[-300:]
+            on_failure(f"Ray could not start the training: {reason}")
+        if info.status.is_terminal():
+            return
+
+
+def name_machine() -> str:
+    """What tells the machine on which Ray placed this from others, where several may bear one name."""
+    import ray
+
+    return f"{socket.gethostname()}, node {ray.get_runtime_context().get_node_id()[:8]}"
+
+
+def train_on_cluster(
+    train: Callable[[str, Settings], None], run_id: str, settings: Settings, should_cancel: Callable[[], bool]
+) -> None:
+    """Let Ray call `train`, with the run's id and settings, on a machine with room, again if that machine is lost.
+
+    To be called in a job's process. Waits for the end, or until `should_cancel` says so. Raises the DigitError that
+    `train` raises, and TrainingUnavailable when no machine of the cluster is large enough or too many were lost.
+    """
+    import ray
+
+    ray.init(logging_level=logging.ERROR)
+    most = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
+    if most < CORES:
+        raise TrainingUnavailable(
+            f"A training takes {CORES} processor cores, and no machine of the cluster lends more than {most:g}. Start "
+            f"Ray on another one, with `ray start --address=… --num-cpus={CORES}` or more, and resume."
+        )
+    place = ray.remote(num_cpus=CORES, max_retries=RESTARTS, max_calls=1, runtime_env={"env_vars": THREADS})
+    task = place(train).options(name=run_id).remote(run_id, replace(settings, ray_address=None))
+    while not ray.wait([task], timeout=POLL)[0]:
+        if should_cancel():
+            ray.cancel(task)
+            return
+    try:
+        ray.get(task)
+    except ray.exceptions.RayTaskError as error:
+        raise (error.cause if isinstance(error.cause, DigitError) else error) from None
+    except ray.exceptions.RayError as error:
+        raise TrainingUnavailable(
+            f"Ray could not bring the training to its end, on {1 + RESTARTS} machines: {type(error).__name__}. See the "
+            "cluster's dashboard, and resume."
+        ) from error
