@@ -1,6 +1,5 @@
 """Numbers -> Altair charts, for pages and notebooks alike; importing it makes their look Altair's theme."""
 
-import math
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -10,6 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from digit_core.evaluation import interval
 from digit_core.types import Prediction, name_of
 
 # After Okabe and Ito: told apart by colour-blind people, and on light and dark grounds alike.
@@ -180,7 +180,7 @@ def chart_calibration(levels: Mapping[float, tuple[float, tuple[int, int]]]) -> 
     The bars are 95 % intervals (Wilson 1927); a well calibrated model's reach the dashed line.
     """
     rows = [
-        (mean, correct / total, *_wilson(total, correct), total) for mean, (total, correct) in levels.values() if total
+        (mean, correct / total, *interval(total, correct), total) for mean, (total, correct) in levels.values() if total
     ]
     frame = pd.DataFrame(rows, columns=["confidence", "share", "low", "high", "answers"])
     axis = alt.Axis(format="%")
@@ -193,13 +193,6 @@ def chart_calibration(levels: Mapping[float, tuple[float, tuple[int, int]]]) -> 
         base.mark_rule(color=COLOURS[0], strokeWidth=2).encode(alt.Y("low:Q"), alt.Y2("high:Q")),
         base.mark_circle(color=COLOURS[0], size=90, opacity=1).encode(y, tooltip=[*tooltip, "answers:Q"]),
     ).properties(height=260)
-
-
-def _wilson(total: int, correct: int) -> tuple[float, float]:
-    """The 95 % interval of a share."""
-    z2 = 1.96**2
-    middle, spread = correct + z2 / 2, 1.96 * math.sqrt(correct * (total - correct) / total + z2 / 4)
-    return max(0.0, (middle - spread) / (total + z2)), min(1.0, (middle + spread) / (total + z2))
 
 
 def chart_confusion(

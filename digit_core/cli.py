@@ -3,11 +3,9 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from digit_core import runs
 from digit_core.architectures import check_tensorflow
@@ -16,56 +14,17 @@ from digit_core.cli_door import Door, complete_model, echo_json
 from digit_core.cli_feedback import UTC_MOMENT, feedback
 from digit_core.cli_models import models
 from digit_core.cli_reading import evaluate, predict
+from digit_core.cli_settings import choose_config, config_options, given_settings
 from digit_core.datasets import check_dataset
 from digit_core.errors import ModelUnavailable
 from digit_core.learning import find_losses, plan_fine_tuning
 from digit_core.model_store import load_default, load_info
-from digit_core.presets import CONFIGS, PRESETS, RECIPES, Preset, Recipe
+from digit_core.presets import Preset, Recipe
 from digit_core.settings import Settings, read_settings
-from digit_core.types import TrainConfig, TrainEvent
+from digit_core.types import TrainEvent
 from digit_core.worker import execute_run
 
 NICENESS = 10  # of a run that the dashboard started: those who draw there go first
-SETTINGS_HELP = {
-    "architecture": "ann: dense, cnn: convolutional.",
-    "dataset": "mnist or synthetic (drawn by the program); +synthetic, +pen-digits, +feedback, +drawings add to it.",
-    "epochs": "Times through the training images.",
-    "batch_size": "Images per step.",
-    "learning_rate": "The peak of the schedule.",
-    "schedule": "How the learning rate moves.",
-    "optimizer": "What follows the gradient.",
-    "hidden_units": "ANN: units of each hidden layer, like 512,512.",
-    "filters": "CNN: filters of each block, like 16,32,64.",
-    "kernel_sizes": "CNN: side of the kernels, one for all blocks or one each, like 5,3.",
-    "convolutions": "CNN: convolutions in a block.",
-    "padding": "CNN: same keeps the image's size, valid loses its border.",
-    "global_pooling": "CNN: average each filter over the image.",
-    "batch_norm": "Normalise each layer over the batch.",
-    "dense_units": "CNN: units of each layer before the output, like 128,64.",
-    "dropout": "Share of units left out while training.",
-    "augment": "Turn, stretch, slant, shift, thicken and thin the images.",
-    "elastic": "Pixels that ink is moved by when images are bent, 0 for off.",
-    "label_smoothing": "Share of certainty taken from each label and given to all digits.",
-    "teacher_id": "A model whose answers are half of what is learned.",
-    "validation_fraction": "Share of the training images held out.",
-    "early_stopping": "Epochs without a better validation loss, 0 for off.",
-    "time_budget_s": "Seconds of training, 0 for no limit.",
-    "seed": "Decides weights, order and augmentation.",
-}
-
-
-class Numbers(click.ParamType[tuple[int, ...]]):
-    """Whole numbers with commas between them -> tuple."""
-
-    name = "numbers"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(int(part) for part in value.split(",") if part)
-        except ValueError:
-            self.fail(f"{value!r} is not a list of whole numbers like 16,32,64.", param, ctx)
 
 
 @click.group(cls=Door)
@@ -75,29 +34,9 @@ def main(ctx: click.Context) -> None:
     ctx.obj = read_settings()
 
 
-def config_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add an option for each training setting."""
-    for field in reversed(dataclasses.fields(TrainConfig)):
-        if field.name in SETTINGS_HELP:
-            flag = "--" + field.name.replace("_", "-")
-            choices = [choice for choice in get_args(field.type) if isinstance(choice, str)]
-            kind: Any = click.Choice(choices) if choices else Numbers() if isinstance(field.default, tuple) else None
-            names = f"{flag}/--no-{flag[2:]}" if isinstance(field.default, bool) else flag
-            shown = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else True
-            option = click.option(
-                names, type=kind, default=field.default, show_default=shown, help=SETTINGS_HELP[field.name]
-            )
-            command = option(command)
-    return command
-
-
 @main.command()
 @config_options
 @click.option("--id", "run_id", help="Id of the run and its model; the time of day if left out.")
-@click.option(
-    "--preset", type=click.Choice(PRESETS), help="Settings that are known to work; what is given beside it overrides."
-)
-@click.option("--recipe", type=click.Choice(RECIPES), help="Settings that make a starter model again.")
 @click.option("--resume", metavar="RUN_ID", help="Go on with a run that was stopped, failed or lost.")
 @click.option("--queued", is_flag=True, hidden=True, help="The run waits already: do not put it into the queue.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
@@ -115,23 +54,14 @@ def train(
 ) -> None:
     """Train a model. Example: train --architecture cnn --preset quick-look"""
     settings: Settings = ctx.obj
-    given = {n: value for n, value in values.items() if ctx.get_parameter_source(n) is ParameterSource.COMMANDLINE}
-    if preset and recipe:
-        raise click.UsageError("--preset and --recipe both choose the settings. Leave one out.")
-    if resume and (run_id or preset or recipe or given):
+    if resume and (run_id or preset or recipe or given_settings(ctx, values)):
         raise click.UsageError("--resume goes on with a run that has an id and settings. Leave --id and settings out.")
     if not queued:
         check_tensorflow()
     elif hasattr(os, "nice"):
         os.nice(NICENESS)
     if resume is None:
-        config = TrainConfig(**values)
-        if preset:
-            config = dataclasses.replace(CONFIGS[config.architecture, preset], **given)
-        if recipe:
-            config = dataclasses.replace(RECIPES[recipe], **given)
-            if config.architecture != RECIPES[recipe].architecture:
-                raise click.UsageError(f"{recipe} is no recipe of an {config.architecture.upper()}. Leave one out.")
+        config = choose_config(ctx, values, preset, recipe)
         check_dataset(config.dataset, settings)
         run_id = runs.create_run(config, settings, run_id)
     else:

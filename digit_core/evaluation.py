@@ -82,3 +82,10 @@ def _calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
 
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(a, b, out=np.zeros(len(a)), where=b > 0)
+
+
+def interval(total: int, correct: int) -> tuple[float, float]:
+    """The 95 % interval of a share in 0-1, `(low, high)` (Wilson 1927)."""
+    z2 = 1.96**2
+    middle, spread = correct + z2 / 2, 1.96 * math.sqrt(correct * (total - correct) / total + z2 / 4)
+    return max(0.0, (middle - spread) / (total + z2)), min(1.0, (middle + spread) / (total + z2))

@@ -17,7 +17,8 @@ ORDER = [
     {"tables"},
     {"selection"},
     {"feedback_stats"},
-    {"synthetic", "augmentation", "architectures", "evaluation", "charts", "photographs"},
+    {"synthetic", "augmentation", "architectures", "evaluation", "photographs"},
+    {"charts"},
     {"scribbles", "handwriting", "measuring", "model_charts", "training_charts"},
     {"model_store"},
     {"classifier", "arrays"},
@@ -42,7 +43,7 @@ ORDER = [
     {"api_service"},
     {"api"},
     {"cli_door"},
-    {"cli_feedback", "cli_models", "cli_data", "cli_reading"},
+    {"cli_feedback", "cli_models", "cli_data", "cli_reading", "cli_settings"},
     {"cli"},
     {"__main__"},
 ]
