@@ -15,6 +15,7 @@ from digit_core.cli_feedback import UTC_MOMENT, feedback
 from digit_core.cli_models import models
 from digit_core.cli_reading import evaluate, predict
 from digit_core.cli_settings import choose_config, config_options, given_settings
+from digit_core.cli_sweep import sweep
 from digit_core.datasets import check_dataset
 from digit_core.errors import ModelUnavailable
 from digit_core.learning import find_losses, plan_fine_tuning
@@ -121,5 +122,5 @@ def _echo_event(event: TrainEvent) -> None:
     click.echo(f"\r{line}\x1b[K" if on_screen else line, nl=not passing)
 
 
-for command in (predict, evaluate, models, feedback, data):
+for command in (predict, evaluate, sweep, models, feedback, data):
     main.add_command(command)

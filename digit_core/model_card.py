@@ -46,7 +46,9 @@ def list_settings(config: TrainConfig) -> dict[str, str]:
     Those that its kind of network does not read are left out, and whom it learned from: a card names no person.
     """
     left_out = {*(FOR_CNN if config.architecture == "ann" else FOR_ANN), "visitor"}
-    return {name: _words(value) for name, value in vars(config).items() if value is not None and name not in left_out}
+    return {
+        name: tell_value(value) for name, value in vars(config).items() if value is not None and name not in left_out
+    }
 
 
 def list_figures(info: ModelInfo, evaluation: Evaluation, stress: Marks | None) -> dict[str, str]:
@@ -104,7 +106,8 @@ def write_card(info: ModelInfo, evaluation: Evaluation, stress: Marks | None = N
     return "\n\n".join(line for line in lines if line) + "\n"
 
 
-def _words(value: object) -> str:
+def tell_value(value: object) -> str:
+    """A setting's value in words."""
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, bool):

@@ -13,10 +13,10 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from digit_core.errors import DigitError, TrainingUnavailable
@@ -29,6 +29,7 @@ RESTARTS = 10  # on other machines
 ANSWER_WAIT = 20.0  # seconds
 POLL = 0.5  # seconds
 SEEN_RUNNING = 10.0  # seconds that a job runs until its run speaks for itself
+ASHA_GRACE, ASHA_FACTOR = 0.25, 3  # of its epochs a run has in any case; the best third goes on at each rung
 NO_FOLDER = 73  # exit code of a job that does not see its run's folder
 
 
@@ -128,6 +129,26 @@ def name_machine() -> str:
     return f"{socket.gethostname()}, node {ray.get_runtime_context().get_node_id()[:8]}"
 
 
+def lags_by_asha(told: Sequence[tuple[str, int, float]], run_id: str, epoch: int, epochs: int) -> bool:
+    """Whether a run at the end of an epoch, of so many, lags behind others by Ray Tune's ASHA (Li et al. 2020).
+
+    told: of all runs that are compared, each epoch's end in the order of time: run, epoch, validation accuracy.
+    """
+    from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+
+    grace = max(1, round(ASHA_GRACE * epochs))
+    scheduler = ASHAScheduler("epoch", "accuracy", "max", epochs, grace, ASHA_FACTOR, stop_last_trials=False)
+    trials: dict[str, SimpleNamespace] = {}
+    for other, done, accuracy in told:
+        if other not in trials:
+            trials[other] = SimpleNamespace(trial_id=other)
+            scheduler.on_trial_add(None, trials[other])
+        decision = scheduler.on_trial_result(None, trials[other], {"epoch": done, "accuracy": accuracy})
+        if (other, done) == (run_id, epoch):
+            return bool(decision == TrialScheduler.STOP)
+    return False
+
+
 def train_on_cluster(
     train: Callable[[str, Settings], None], run_id: str, settings: Settings, should_cancel: Callable[[], bool]
 ) -> None:
@@ -146,7 +167,7 @@ def train_on_cluster(
             f"Ray on another one, with `ray start --address=… --num-cpus={CORES}` or more, and resume."
         )
     place = ray.remote(num_cpus=CORES, max_retries=RESTARTS, max_calls=1, runtime_env={"env_vars": THREADS})
-    task = place(train).options(name=run_id).remote(run_id, replace(settings, ray_address=None))
+    task = place(train).options(name=run_id).remote(run_id, settings)
     while not ray.wait([task], timeout=POLL)[0]:
         if should_cancel():
             ray.cancel(task)

@@ -50,6 +50,7 @@ from digit_core.types import Comparison, EventKind, Pictures, Run, Status, Train
 ACTIVE = ("queued", "running")
 FINAL = ("finished", "stopped", "failed")
 START_UP, CLUSTER_START_UP = 15.0, 60.0  # seconds that a new process has to take its lock, here and on a cluster
+STOP, REASON_BYTES = "stop", 500
 COMPARISON, KNOWN = "comparison.json", "known.json"
 DELETED, KEPT = ".deleted", 10  # runs that can be brought back
 RESERVE = "reserve"  # a file of so many bytes, given up so that a full disk still takes a run's last words
@@ -114,18 +115,23 @@ def _to_id(name: str) -> str:
     return re.sub("[^a-z0-9_]+", "-", letters).strip("-_")[:MOST_OF_NAME].rstrip("-_")
 
 
-def start_run(config: TrainConfig, settings: Settings, name: str = "", owner: str = "", sweep: str = "") -> str:
+def start_run(config: TrainConfig, settings: Settings, name: str = "", owner: str = "") -> str:
     """Create a run, named if a name is given, start its process, here or on the cluster, and return its id at once.
 
     The process outlives this one. Raises what `create_run` raises, and TrainingUnavailable when it cannot be started.
     """
-    run_id = create_run(config, settings, name=name, owner=owner, sweep=sweep)
+    run_id = create_run(config, settings, name=name, owner=owner)
     try:
-        _launch(run_id, settings)
+        launch(run_id, settings)
     except DigitError:
-        shutil.rmtree(model_folder(run_id, settings), ignore_errors=True)  # or it would wait for nothing
+        discard(run_id, settings)
         raise
     return run_id
+
+
+def discard(run_id: str, settings: Settings) -> None:
+    """Take away a run that could not be started, or it would wait for nothing."""
+    shutil.rmtree(model_folder(run_id, settings), ignore_errors=True)
 
 
 def resume_run(run_id: str, settings: Settings) -> None:
@@ -135,7 +141,7 @@ def resume_run(run_id: str, settings: Settings) -> None:
     """
     requeue(run_id, settings)
     try:
-        _launch(run_id, settings)
+        launch(run_id, settings)
     except DigitError as error:
         with contextlib.suppress(StorageFailed):
             tell_end(model_folder(run_id, settings), "failed", str(error))
@@ -151,7 +157,7 @@ def requeue(run_id: str, settings: Settings) -> None:
         raise ModelUnavailable(f"Run {run_id} has finished. Start a new one.")
     folder = model_folder(run_id, settings)
     with storing(folder):
-        (folder / "stop").unlink(missing_ok=True)
+        (folder / STOP).unlink(missing_ok=True)
     _enqueue(folder, run.owner, run.sweep)
 
 
@@ -167,14 +173,22 @@ def tell_end(folder: Path, kind: EventKind, message: str = "") -> None:
         append_event(folder, TrainEvent(kind, time.time(), message=message))
 
 
-def stop_run(run_id: str, settings: Settings) -> None:
-    """Ask a run to stop; it does within a second, or some more where a single batch takes longer."""
-    write_file(model_folder(run_id, settings) / "stop", b"")
+def stop_run(run_id: str, settings: Settings, reason: str = "") -> None:
+    """Ask a run to stop, and tell why; it does within a second, or some more where a single batch takes longer."""
+    write_file(model_folder(run_id, settings) / STOP, reason.encode())
+
+
+def read_reason(folder: Path) -> str:
+    """Why a run was asked to stop: nothing, where a person did."""
+    try:
+        return (folder / STOP).read_bytes()[:REASON_BYTES].decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def is_stopping(run_id: str, settings: Settings) -> bool:
     """Whether a run was asked to stop."""
-    return (model_folder(run_id, settings) / "stop").exists()
+    return (model_folder(run_id, settings) / STOP).exists()
 
 
 def check_deletable(run_id: str, settings: Settings) -> None:
@@ -318,7 +332,8 @@ def check_launcher(settings: Settings) -> None:
         check_tensorflow()
 
 
-def _launch(run_id: str, settings: Settings) -> None:
+def launch(run_id: str, settings: Settings) -> None:
+    """Start the process of a run that waits, here or on the cluster. Raises TrainingUnavailable, StorageFailed."""
     if not settings.ray_address:
         _start_process(run_id, settings)
         return
@@ -330,8 +345,9 @@ def _launch(run_id: str, settings: Settings) -> None:
 
 
 def _tell_unstarted(run_id: str, settings: Settings, problem: str) -> None:
-    with contextlib.suppress(DigitError):  # it may have been deleted
-        if read_changes(model_folder(run_id, settings))[-1].kind == "queued":
+    events = read_changes(model_folder(run_id, settings))
+    with contextlib.suppress(StorageFailed):
+        if events and events[-1].kind == "queued":
             tell_end(model_folder(run_id, settings), "failed", problem)
 
 

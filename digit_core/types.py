@@ -198,6 +198,22 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """Several runs that differ in the settings `varied`, in the order in which they were started.
+
+    prune: runs whose validation accuracy lags behind the others' are stopped; time_s: the seconds after the first one's
+    start in which all are stopped that are not done, 0 for no limit.
+    """
+
+    sweep_id: str
+    created_at: datetime
+    varied: tuple[str, ...]
+    run_ids: tuple[str, ...]
+    prune: bool
+    time_s: float
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """What is known of a stored model; losses are in nats, `sha256` maps each of its files to its digest.
 

@@ -44,6 +44,7 @@ from digit_core.presets import Forecast, forecast, measure_pace
 from digit_core.ray_cluster import name_machine, train_on_cluster
 from digit_core.run_queue import count_before
 from digit_core.settings import Settings
+from digit_core.sweeps import find_deadline, watch_trial
 from digit_core.training import SAMPLE, split_validation, to_input, train
 from digit_core.types import Checkpoint, Dataset, Evaluation, ModelInfo, Pictures, TrainConfig, TrainEvent, name_of
 
@@ -97,8 +98,9 @@ def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], 
             on_event(event)
 
     def tell_stop() -> None:
-        runs.tell_end(folder, "stopped")
-        on_event(TrainEvent("stopped", time.time()))
+        reason = runs.read_reason(folder)
+        runs.tell_end(folder, "stopped", reason)
+        on_event(TrainEvent("stopped", time.time(), message=reason))
 
     try:
         _clear_up(folder)
@@ -116,7 +118,7 @@ def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], 
         if (folder / METADATA).exists():  # it is stored and told: only who listens has gone
             _clear_away(folder)
             raise
-        if (folder / "stop").exists():
+        if (folder / runs.STOP).exists():
             info = None
         else:
             runs.tell_end(
@@ -135,7 +137,7 @@ def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], 
 
 def _clear_away(folder: Path) -> None:
     """Remove what a run that has made its model needs no more."""
-    for name in (CHECKPOINT, runs.RESERVE, "stop", TRAINING_LOCK):
+    for name in (CHECKPOINT, runs.RESERVE, runs.STOP, TRAINING_LOCK):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -154,9 +156,11 @@ def _turn(folder: Path, settings: Settings) -> Iterator[bool]:
     """
     next_look = 0.0
     with contextlib.ExitStack() as held:
-        while not (folder / "stop").exists():
+        while not (folder / runs.STOP).exists():
             if time.monotonic() >= next_look:
-                runs.load_run(folder.name, settings)  # what nobody can read would never be first
+                run = runs.load_run(folder.name, settings)  # what nobody can read would never be first
+                if time.time() > find_deadline(run, settings):
+                    runs.stop_run(run.run_id, settings, "The time of its sweep was over before its turn came.")
                 before = count_before(folder.name, settings)
                 if not before and (settings.ray_address or _take_turn(settings, held)):
                     yield True
@@ -178,7 +182,7 @@ def _train_on_cluster(folder: Path, settings: Settings) -> ModelInfo | None:
     """Let the cluster train; returns None if the run was stopped."""
 
     def is_stopped_while_waiting() -> bool:
-        return (folder / "stop").exists() and runs.load_run(folder.name, settings).status == "queued"
+        return (folder / runs.STOP).exists() and runs.load_run(folder.name, settings).status == "queued"
 
     train_on_cluster(train_placed, folder.name, settings, is_stopped_while_waiting)
     return load_info(folder.name, settings) if (folder / METADATA).exists() else None
@@ -191,7 +195,7 @@ def train_placed(run_id: str, settings: Settings) -> None:
     folder, and what training raises.
     """
     folder, machine = model_folder(run_id, settings), name_machine()
-    stop = folder / "stop"
+    stop = folder / runs.STOP
     if not folder.is_dir():
         raise TrainingUnavailable(
             f"A machine of the cluster ({machine}) does not see the folder {folder.parent}. Give it the volume that "
@@ -214,9 +218,9 @@ def _training_lock(folder: Path) -> contextlib.AbstractContextManager[object]:
     """What only one machine can hold: another one that was taken for lost may still train."""
     with storing(folder):
         try:
-            return FileLock(folder / TRAINING_LOCK).acquire(LEASE, cancel_check=(folder / "stop").exists)
+            return FileLock(folder / TRAINING_LOCK).acquire(LEASE, cancel_check=(folder / runs.STOP).exists)
         except Timeout:
-            if (folder / "stop").exists():
+            if (folder / runs.STOP).exists():
                 return contextlib.nullcontext()
             raise TrainingUnavailable(
                 f"The machine that trained {folder.name} was lost, and what it had locked is not given back. Resume it "
@@ -294,8 +298,8 @@ class _Stages:
 def _train(
     folder: Path, settings: Settings, tell: Callable[[TrainEvent], None], tell_stop: Callable[[], None]
 ) -> ModelInfo | None:
-    stop = folder / "stop"
-    config = runs.load_run(folder.name, settings).config
+    stop, run = folder / runs.STOP, runs.load_run(folder.name, settings)
+    config, watch = run.config, watch_trial(run, settings)
     stages = _Stages(tell, forecast(config, settings, measure_pace(runs.list_runs(settings))))
     taught_by = load_info(config.teacher_id, settings) if config.teacher_id else None
     base = load_info(config.base_model_id, settings) if config.base_model_id else None
@@ -322,7 +326,12 @@ def _train(
 
         teacher = _load_teacher(taught_by, settings) if taught_by else None
         start = load_network(base.model_id, settings) if base else None
-        trained = train(config, dataset, stages.train, stop.exists, checkpoint, keep, teacher, start)
+
+        def tell_step(event: TrainEvent) -> None:
+            stages.train(event)
+            watch(event)
+
+        trained = train(config, dataset, tell_step, stop.exists, checkpoint, keep, teacher, start)
         if stop.exists():
             return None
         bank = load_bank(settings, stages.draw_bank)

@@ -34,7 +34,7 @@ ORDER = [
     {"presets"},
     {"diary"},
     {"runs"},
-    {"model_import", "run_queue"},
+    {"model_import", "run_queue", "sweeps"},
     {"learning"},
     {"worker"},
     {"api_errors"},
@@ -44,6 +44,7 @@ ORDER = [
     {"api"},
     {"cli_door"},
     {"cli_feedback", "cli_models", "cli_data", "cli_reading", "cli_settings"},
+    {"cli_sweep"},
     {"cli"},
     {"__main__"},
 ]
