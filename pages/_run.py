@@ -138,7 +138,7 @@ def _show_status(run: Run, events: list[TrainEvent], settings: Settings) -> None
         )
         _show_log(run, settings)
     else:
-        st.warning(f"Stopped before its end: it left no model. {resumable}", icon=":material/stop:")
+        st.warning(f"Stopped before its end: it left no model. {last.message} {resumable}", icon=":material/stop:")
 
 
 def _show_progress(run: Run, last: TrainEvent, words: str, share: float) -> None:

@@ -1,14 +1,14 @@
 """What can be done with a run: started, stopped, resumed, deleted and brought back, used by one or by everyone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import streamlit as st
 
-from digit_core import runs
+from digit_core import runs, sweeps
 from digit_core.model_store import CONFIG, find_previous, is_starter, load_default, model_folder, save_default
 from digit_core.settings import Settings
-from digit_core.types import Run, TrainConfig, name_of
+from digit_core.types import Run, Sweep, TrainConfig, name_of
 from pages._form import fill
 from pages._operator import guarded_button, is_operator
 from pages._shared import kept_errors, session_id, tell, told_errors
@@ -24,6 +24,29 @@ def start_run(config: TrainConfig, settings: Settings, name: str = "") -> str:
     run_id = runs.start_run(config, settings, name, session_id())
     _own(run_id, settings)
     return run_id
+
+
+def start_sweep(configs: Sequence[TrainConfig], settings: Settings, name: str, prune: bool, time_s: float) -> Sweep:
+    """Start a sweep, whose runs are this session's. Takes and raises what `sweeps.start_sweep` does."""
+    sweep = sweeps.start_sweep(configs, settings, name, session_id(), prune, time_s)
+    for run_id in sweep.run_ids:
+        _own(run_id, settings)
+    return sweep
+
+
+def offer_stop_all(sweep: Sweep, settings: Settings) -> None:
+    """A button that stops what goes on of a sweep."""
+
+    def may() -> bool:
+        return all(_may_change(run_id, settings) for run_id in sweep.run_ids)
+
+    help = "What they have learned in whole epochs is kept"
+    guarded_button("Stop all", ":material/stop:", _stop_all, [sweep, settings], may, key="stop_all", help=help)
+
+
+def _stop_all(sweep: Sweep, settings: Settings) -> None:
+    with kept_errors():
+        sweeps.stop_sweep(sweep, settings)
 
 
 def _own(run_id: str, settings: Settings) -> None:
@@ -86,16 +109,19 @@ def offer_actions(run: Run, settings: Settings) -> None:
         offer("Duplicate", "content_copy", _duplicate, words, _anybody)
 
 
-def offer_model_actions(model_id: str, settings: Settings, use: str = USE, delete: str = "Delete") -> None:
+def offer_model_actions(
+    model_id: str, settings: Settings, use: str = USE, delete: str = "Delete", prefix: str = ""
+) -> None:
     """What can be done with a model, a button each: draw with it, let it read for everyone, delete it.
 
-    use, delete: what the last two are called.
+    use, delete: what the last two are called; without a word for it deleting is not offered; prefix: of the buttons'
+    keys, where the model has them twice on a page.
     """
-    offer = partial(_offer, model_id, settings)
+    offer = partial(_offer, model_id, settings, prefix=prefix)
     offer("Draw with it now", "draw", _draw, "Your own drawings are read by it, nobody else's", _anybody, primary=True)
     if load_default(settings) != model_id:
         offer(use, "check_circle", _use, "It reads for all who name no other model, here and in the API", is_operator)
-    if not is_starter(model_id):
+    if delete and not is_starter(model_id):
         offer(delete, "delete", _delete, DELETING)
 
 
@@ -108,8 +134,9 @@ def _offer(
     help: str,
     may: Callable[[], bool] | None = None,
     primary: bool = False,
+    prefix: str = "",
 ) -> None:
-    key = label.split(maxsplit=1)[0].lower()
+    key = prefix + label.split(maxsplit=1)[0].lower()
     kind = "primary" if primary else "secondary"
     may = may or partial(_may_change, run_id, settings)
     guarded_button(label, f":material/{icon}:", _act, [action, run_id, settings], may, key=key, help=help, type=kind)

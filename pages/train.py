@@ -14,13 +14,14 @@ from pages._form import ask_basics, ask_details, image_words, read_form, tell_se
 from pages._run import can_train, follow_link, show_curves, watch_run
 from pages._run_actions import show_outcome, start_run
 from pages._shared import MINUTES, told_errors
+from pages._sweep import ask_sweep, show_sweeps
 
 HASTE = 1.0  # seconds after a press: another one so soon belongs to it
 MOST_COMPARED = 8  # runs: as many as there are colours
 # A run that was started lies below the form on a phone, and may lie above the screen elsewhere: it is brought there.
-SHOW_RUN = """<script>
+SHOW = """<script>
 {
-    const run = document.querySelector(".st-key-run");
+    const run = document.querySelector(".st-key-PLACE");
     const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
     const { top } = run.getBoundingClientRect();
     if (top < 0 || top > innerHeight / 2) run.scrollIntoView({ behavior });
@@ -94,6 +95,7 @@ with left:
     ask_basics(settings)
     go = st.container()  # in sight on a small screen, above all that can be left as it is
     ask_details(settings)
+    several = st.container()
     st.page_link("guide.py", label="What these words mean", icon=":material/menu_book:")
 with go:
     config = read_form(settings, pace)
@@ -113,6 +115,9 @@ with go:
         if run_id != state.run_name:
             st.caption(f"Run and model will be called {run_id}.")
 
+with several, st.expander("Sweep: try several settings"):
+    ask_sweep(config if trainable else None, settings, pace)
+
 with right.container(key="run"), told_errors():
     active = [run for run in history if run.status in runs.ACTIVE]
     watched = next((run for run in history if run.run_id == state.get("watched_run")), None)
@@ -126,6 +131,9 @@ with right.container(key="run"), told_errors():
             "Nothing has been trained here yet. Press Train, and watch accuracy rise and loss fall.",
             icon=":material/school:",
         )
+
+with told_errors():
+    show_sweeps(settings)
 
 if history:
     st.header("Runs", anchor=False)
@@ -161,5 +169,6 @@ if history:
         with told_errors():
             compare([history[row] for row in rows[:MOST_COMPARED]])
 
-if state.pop("just_started", False):
-    st.html(SHOW_RUN, unsafe_allow_javascript=True)
+for pressed, place in (("just_started", "run"), ("just_swept", "sweep")):
+    if state.pop(pressed, False):
+        st.html(SHOW.replace("PLACE", place), unsafe_allow_javascript=True)

@@ -35,6 +35,7 @@ ORDER = [
     {"diary"},
     {"runs"},
     {"model_import", "run_queue", "sweeps"},
+    {"sweep_charts"},
     {"learning"},
     {"worker"},
     {"api_errors"},

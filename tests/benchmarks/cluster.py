@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import itertools
 import sys
 import tempfile
 import time
@@ -62,7 +63,7 @@ def main() -> None:
             shared = dataclasses.replace(settings, models=Path(folder) / "shared", ray_address=cluster.address)
             took, statuses, there, machines = sweep(shared, cluster)
     print("| run | here, test right, % | cluster, test right, % | apart, points | machines |\n|---|---:|---:|---:|---|")
-    names = {name: f"{number}" for number, name in enumerate(dict.fromkeys(sum(machines, [])), 1)}
+    names = {name: f"{number}" for number, name in enumerate(dict.fromkeys(itertools.chain(*machines)), 1)}
     for number, (one, other, used) in enumerate(zip(here, there, machines, strict=True), 1):
         words = " then ".join(names[name] for name in used)
         print(f"| {number} | {100 * one:.2f} | {100 * other:.2f} | {100 * (other - one):+.2f} | {words} |")
