@@ -8,9 +8,7 @@ alone, and only where `DIGIT_LAB_RAY_ADDRESS` is set.
 import importlib.util
 import logging
 import shlex
-import shutil
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from digit_core.errors import DigitError, TrainingUnavailable
-from digit_core.settings import ROOT, STARTERS, Settings
-from digit_core.types import STARTER_IDS
+from digit_core.settings import Settings
 
 CORES = 2  # of a machine, for each training
 THREADS = {"TF_NUM_INTRAOP_THREADS": str(CORES), "TF_NUM_INTEROP_THREADS": "1"}
@@ -42,28 +39,30 @@ def check_ray() -> None:
         )
 
 
-def submit_run(folder: Path, settings: Settings, environ: Mapping[str, str], on_failure: Callable[[str], None]) -> None:
+def submit_run(
+    folder: Path, address: str, program: Path, environ: Mapping[str, str], on_failure: Callable[[str], None]
+) -> None:
     """Hand the run in a folder to the cluster as a job; on_failure is told why, if the job does not come to run.
 
-    environ: the variables from which it reads its settings. Raises TrainingUnavailable where Ray is not installed or
-    the cluster does not answer.
+    program: the folder, which the cluster sees, in which this package lies; environ: the variables from which it reads
+    its settings. Raises TrainingUnavailable where Ray is not installed or the cluster does not answer.
     """
     check_ray()
     submitted: Future[None] = Future()
-    arguments = folder, settings, environ, on_failure, submitted
+    arguments = folder.absolute(), address, program, environ, on_failure, submitted
     threading.Thread(target=_submit, args=arguments, daemon=True).start()
     try:
         submitted.result(ANSWER_WAIT)  # what Ray asks over HTTP has no limit of time
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise TrainingUnavailable(
-            f"No Ray cluster answers at {settings.ray_address}. Start it with `ray start --head`, or correct "
-            "DIGIT_LAB_RAY_ADDRESS."
+            f"No Ray cluster answers at {address}. Start it with `ray start --head`, or correct DIGIT_LAB_RAY_ADDRESS."
         ) from error
 
 
 def _submit(
     folder: Path,
-    settings: Settings,
+    address: str,
+    program: Path,
     environ: Mapping[str, str],
     on_failure: Callable[[str], None],
     submitted: "Future[None]",
@@ -72,31 +71,20 @@ def _submit(
         from ray.job_submission import JobSubmissionClient
 
         logging.getLogger("ray").setLevel(logging.WARNING)
-        client = JobSubmissionClient(settings.ray_address)
-        path, log = (shlex.quote(str(name.absolute())) for name in (folder, folder / "worker.log"))
+        client = JobSubmissionClient(address)
+        path, log = (shlex.quote(str(name)) for name in (folder, folder / "worker.log"))
         command = f"python -m digit_core train --resume {folder.name} --queued >> {log} 2>&1"
-        with tempfile.TemporaryDirectory() as package:
-            _pack(Path(package))
-            job = client.submit_job(
-                entrypoint=f"test -d {path} || exit {NO_FOLDER}; echo Its words are in {log}; {command}",
-                submission_id=f"{folder.name}-{time.time_ns() // 1_000_000}",
-                runtime_env={"working_dir": package, "env_vars": dict(environ)},
-                metadata={"run": folder.name},
-            )
+        job = client.submit_job(
+            entrypoint=f"test -d {path} || exit {NO_FOLDER}; echo Its words are in {log}; {command}",
+            submission_id=f"{folder.name}-{time.time_ns() // 1_000_000}",
+            runtime_env={"env_vars": {**environ, "PYTHONPATH": str(program)}},
+            metadata={"run": folder.name},
+        )
     except BaseException as error:
         submitted.set_exception(error)
         return
     submitted.set_result(None)
     _follow(client, job, folder, on_failure)
-
-
-def _pack(package: Path) -> None:
-    """Copy what trains: nothing else of this folder is anybody's business on the cluster."""
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "digit_core", package / "digit_core", ignore=ignored)
-    for starter in STARTER_IDS:
-        if (STARTERS / starter).is_dir():
-            shutil.copytree(STARTERS / starter, package / "models" / starter)
 
 
 def _follow(client: Any, job: str, folder: Path, on_failure: Callable[[str], None]) -> None:
@@ -116,8 +104,7 @@ def _follow(client: Any, job: str, folder: Path, on_failure: Callable[[str], Non
                 "the server and all machines of the cluster have at the same path."
             )
         elif info.status == "FAILED":
-            reason = " ".join((info.message or "").split())[-300:]
-            on_failure(f"Ray could not start the training: {reason}")
+            on_failure(f"Its job on the cluster failed as soon as it was started ({info.error_type}).")
         if info.status.is_terminal():
             return
 

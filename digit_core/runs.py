@@ -42,6 +42,7 @@ from digit_core.model_store import (
     to_json,
     write_file,
 )
+from digit_core.program import share_program
 from digit_core.ray_cluster import check_ray, submit_run
 from digit_core.settings import ROOT, Settings, to_environ
 from digit_core.training import check_config
@@ -337,11 +338,12 @@ def launch(run_id: str, settings: Settings) -> None:
     if not settings.ray_address:
         _start_process(run_id, settings)
         return
-    environ = to_environ(settings)
+    environ, program = to_environ(settings), share_program(settings)
     config = load_run(run_id, settings).config
     if not config.base_model_id and "feedback" not in config.dataset.split("+"):
         environ["DIGIT_LAB_DATABASE_URL"] = ""  # it may hold a password, and who sees the cluster sees its jobs
-    submit_run(model_folder(run_id, settings), settings, environ, partial(_tell_unstarted, run_id, settings))
+    on_failure = partial(_tell_unstarted, run_id, settings)
+    submit_run(model_folder(run_id, settings), settings.ray_address, program, environ, on_failure)
 
 
 def _tell_unstarted(run_id: str, settings: Settings, problem: str) -> None:

@@ -53,7 +53,7 @@ def ask_sweep(base: TrainConfig | None, settings: Settings, pace: float) -> None
             help="One after the other; or, to draw from, the least and the greatest with two dots between them",
             **KEPT,
         )
-    st.number_input("Drawn by chance", 0, MOST_RUNS, key="sample", help="So many runs; 0: every combination", **KEPT)
+    st.number_input("Drawn by chance", 0, MOST_RUNS, key="drawn", help="So many runs; 0: every combination", **KEPT)
     st.number_input(
         "Time (minutes)", 0, 10_000, key="minutes", help="All are stopped that are not done then; 0: no limit", **KEPT
     )
@@ -104,7 +104,7 @@ def _plan(base: TrainConfig | None, varied: Sequence[str], settings: Settings) -
         return []
     try:
         values: dict[str, Values] = {name: read_values(name, text) for name, text in texts.items()}
-        configs = plan_sweep(base, values, settings, state.sample, base.seed)
+        configs = plan_sweep(base, values, settings, state.drawn, base.seed)
         if len(configs) < 2:
             raise InvalidConfig("That is a single run. Write more values, or press Train.")
     except DigitError as error:

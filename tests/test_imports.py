@@ -21,7 +21,7 @@ ORDER = [
     {"charts"},
     {"scribbles", "handwriting", "measuring", "model_charts", "training_charts"},
     {"model_store"},
-    {"classifier", "arrays"},
+    {"classifier", "arrays", "program"},
     {"feedback", "drawings", "downloads"},
     {"pen_digits", "feedback_export", "bank"},
     {"feedback_import"},

@@ -74,7 +74,7 @@ def test_a_grid_is_told_and_started(train, settings):
 
 
 def test_a_sample_is_drawn_from_ranges(train, settings):
-    train.number_input(key="sample").set_value(3)
+    train.number_input(key="drawn").set_value(3)
     start(train, learning_rate="0.001..0.01")
     assert len(list_sweeps(settings)[0].run_ids) == 3
 

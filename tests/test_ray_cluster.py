@@ -1,6 +1,7 @@
 """Training on a Ray cluster: real machines' processes on loopback, one of which is killed."""
 
 import dataclasses
+import os
 import socket
 import threading
 import time
@@ -12,8 +13,9 @@ from ray_nodes import kill, run_cluster
 
 from digit_core import ray_cluster, runs, worker
 from digit_core.diary import read_events
-from digit_core.errors import InvalidConfig, TrainingUnavailable
+from digit_core.errors import InvalidConfig, StorageFailed, TrainingUnavailable
 from digit_core.model_store import load_info
+from digit_core.program import KEPT, share_program
 from digit_core.run_queue import find_queue
 from digit_core.settings import read_settings, to_environ
 from digit_core.types import TrainConfig
@@ -212,7 +214,7 @@ def test_an_address_travels_to_other_processes(text):
 @pytest.mark.parametrize(("dataset", "kept"), [("synthetic", ""), ("synthetic+feedback", "postgresql://me:secret@h/d")])
 def test_a_database_address_is_given_to_the_cluster_only_where_it_is_needed(dataset, kept, monkeypatch):
     given = []
-    monkeypatch.setattr(runs, "submit_run", lambda folder, settings, environ, on_failure: given.append(environ))
+    monkeypatch.setattr(runs, "submit_run", lambda *words: given.append(words[3]))
     settings = dataclasses.replace(on("http://head:8265"), database_url="postgresql://me:secret@h/d")
     runs.start_run(dataclasses.replace(CONFIG, dataset=dataset), settings)
     assert given[0]["DIGIT_LAB_DATABASE_URL"] == kept
@@ -220,7 +222,7 @@ def test_a_database_address_is_given_to_the_cluster_only_where_it_is_needed(data
 
 def test_what_a_job_fails_of_before_its_run_begins_is_the_runs_end(monkeypatch):
     told = []
-    monkeypatch.setattr(runs, "submit_run", lambda folder, settings, environ, on_failure: told.append(on_failure))
+    monkeypatch.setattr(runs, "submit_run", lambda *words: told.append(words[4]))
     settings = on("http://head:8265")
     run_id = runs.start_run(CONFIG, settings)
     told[0]("Ray could not start the training: no space.")
@@ -229,8 +231,28 @@ def test_what_a_job_fails_of_before_its_run_begins_is_the_runs_end(monkeypatch):
     assert read_events(settings.models / run_id)[-1].message == "Ray could not start the training: no space."
 
 
-def test_nothing_but_what_trains_is_sent_to_the_cluster(tmp_path):
-    ray_cluster._pack(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"digit_core", "models"}
-    assert {path.name for path in (tmp_path / "models").iterdir()} == {"ann", "cnn"}
-    assert not list(tmp_path.rglob("__pycache__"))
+def test_nothing_but_what_trains_lies_beside_the_runs_for_the_cluster():
+    program = share_program(read_settings())
+    assert {path.name for path in program.iterdir()} == {"digit_core", "models"}
+    assert {path.name for path in (program / "models").iterdir()} == {"ann", "cnn"}
+    assert not list(program.rglob("__pycache__"))
+
+
+def test_a_version_of_the_program_is_copied_once_and_the_last_ones_are_kept():
+    settings = read_settings()
+    program = share_program(settings)
+    (program / "mark").touch()
+    for number in range(KEPT + 2):
+        (program.parent / f"older-{number}").mkdir()
+        os.utime(program.parent / f"older-{number}", (number, number))
+    assert share_program(settings) == program and (program / "mark").exists()
+    assert len(list(program.parent.iterdir())) == KEPT
+
+
+def test_a_program_that_cannot_be_copied_is_told_and_leaves_no_run(tmp_path):
+    settings = on("http://127.0.0.1:9")
+    settings.models.mkdir(parents=True)
+    (settings.models / ".program").write_text("a file where the folder should be")
+    with pytest.raises(StorageFailed):
+        runs.start_run(CONFIG, settings)
+    assert runs.list_runs(settings) == []

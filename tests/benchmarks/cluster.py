@@ -38,6 +38,11 @@ def sweep(settings: Settings, cluster: Cluster | None) -> tuple[float, list[str]
             killed = True
             print("One machine is killed.", file=sys.stderr)
     statuses = [runs.load_run(run_id, settings).status for run_id in run_ids]
+    for folder, status in zip(folders, statuses, strict=True):
+        if status != "finished":
+            sys.exit(
+                f"{folder.name} is {status}: {read_events(folder)[-1].message} {(folder / 'worker.log').read_text()}"
+            )
     accuracies = [load_info(run_id, settings).test_accuracy for run_id in run_ids]
     return time.monotonic() - start, list(statuses), accuracies, [_machines(folder) for folder in folders]
 

@@ -1,0 +1,64 @@
+"""Training on a cluster, and sweeps, as people see them."""
+
+import re
+from pathlib import Path
+
+import pytest
+from live import run_server
+from ray_nodes import run_cluster
+from test_train import LONG, RUNNING, choose, press, train
+from visitor import expect
+
+from digit_core import runs
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_run_on_a_cluster_is_stopped_and_resumed_while_the_server_is_restarted(
+    visit, isolate, lend_bank, tmp_path: Path
+):
+    lend_bank(tmp_path / "data")
+    with run_cluster(2) as cluster:
+        variables = isolate(tmp_path) | {"DIGIT_LAB_RAY_ADDRESS": cluster.address}
+        with run_server(tmp_path, variables) as server:
+            watching = train(choose(visit("/train", server=server), "ANN", 900))
+            expect(watching.page.get_by_text(RUNNING)).to_be_visible(timeout=LONG)
+            press(watching, "Stop")
+            expect(watching.page.get_by_text("Stopped before its end")).to_be_visible(timeout=LONG)
+            (run,) = runs.list_runs(server.settings)
+            done = run.elapsed_s
+            press(watching, "Resume")
+            expect(watching.page.get_by_role("heading", name=re.compile(r": (queued|running)$"))).to_be_visible()
+            watching.leave()
+        with run_server(tmp_path, variables) as server:
+            again = visit("/train", server=server)
+            expect(again.page.get_by_text(RUNNING)).to_be_visible(timeout=LONG)
+            again.wait_for(
+                lambda: runs.load_run(run.run_id, server.settings).elapsed_s > done + 1, "training did not go on"
+            )
+            press(again, "Stop")
+            expect(again.page.get_by_text("Stopped before its end")).to_be_visible(timeout=LONG)
+            again.leave()
+
+
+def test_a_sweep_is_planned_watched_and_stopped(visit, server):
+    visitor = choose(visit("/train"), "ANN", 500)
+    page = visitor.page
+    page.get_by_text("Sweep: try several settings").click()
+    page.get_by_role("combobox", name="In what they differ").fill("Dropout")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    field = page.get_by_role("textbox", name="Dropout: values")
+    field.fill("0, 0.2")
+    field.press("Enter")
+    expect(page.get_by_text("2 runs in turn")).to_be_visible()
+    visitor.settle()
+    page.locator(".st-key-start_sweep button").click()
+    expect(page.locator(".st-key-sweep")).to_be_in_viewport()
+    expect(page.get_by_text("0 of 2 runs are over")).to_be_visible()
+    curves = page.locator(".st-key-sweep").get_by_test_id("stVegaLiteChart")
+    expect(curves).to_have_count(2, timeout=LONG)
+    page.locator(".st-key-sweep_actions").get_by_role("button", name="Stop all").click()
+    expect(page.get_by_text("runs are over")).to_have_count(0, timeout=LONG)
+    expect(page.locator(".st-key-stop_all")).to_have_count(0)
+    assert {run.status for run in runs.list_runs(server.settings) if run.sweep} == {"stopped"}
