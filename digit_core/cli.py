@@ -53,8 +53,8 @@ def train(
     as_json: bool,
     **values: Any,
 ) -> None:
-    """Train a model. Example: train --architecture cnn --preset quick-look"""
-    settings: Settings = ctx.obj
+    """Train a model, on this machine. Example: train --architecture cnn --preset quick-look"""
+    settings: Settings = ctx.obj if queued else dataclasses.replace(ctx.obj, ray_address=None)
     if resume and (run_id or preset or recipe or given_settings(ctx, values)):
         raise click.UsageError("--resume goes on with a run that has an id and settings. Leave --id and settings out.")
     if not queued:
@@ -91,6 +91,7 @@ def fine_tune(settings: Settings, /, base: str | None, run_id: str | None, as_js
     The model that comes of it reads only where it is named, until `models default` chooses it.
     """
     check_tensorflow()
+    settings = dataclasses.replace(settings, ray_address=None)
     info = load_info(base or load_default(settings), settings)
     run_id = runs.create_run(plan_fine_tuning(info, settings, **which), settings, run_id)
     tell = (lambda event: echo_json(dataclasses.asdict(event))) if as_json else _echo_event

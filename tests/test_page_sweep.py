@@ -24,6 +24,7 @@ def train(app: AppTest, monkeypatch) -> AppTest:
     """The page; no process is started."""
     monkeypatch.setattr(runs, "_start_process", lambda run_id, settings: None)
     app.switch_page("train.py").run()
+    app.segmented_control(key="base").set_value("synthetic").run()
     return app.segmented_control(key="architecture").set_value("ann").run()
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from apptest import open_app, press, said
+from click.testing import CliRunner
 from ray_nodes import kill, run_cluster
 
-from digit_core import ray_cluster, runs, worker
+from digit_core import cli, ray_cluster, runs, worker
 from digit_core.diary import read_events
 from digit_core.errors import InvalidConfig, StorageFailed, TrainingUnavailable
 from digit_core.model_store import load_info
@@ -256,3 +257,13 @@ def test_a_program_that_cannot_be_copied_is_told_and_leaves_no_run(tmp_path):
     with pytest.raises(StorageFailed):
         runs.start_run(CONFIG, settings)
     assert runs.list_runs(settings) == []
+
+
+def test_what_is_typed_trains_where_it_is_typed(monkeypatch):
+    monkeypatch.setenv("DIGIT_LAB_RAY_ADDRESS", "http://127.0.0.1:9")
+    given = []
+    monkeypatch.setattr(cli, "execute_run", lambda run_id, settings, tell: given.append(settings.ray_address))
+    done = CliRunner().invoke(cli.main, ["train", "--architecture", "ann", "--dataset", "synthetic", "--id", "mine"])
+    assert done.exit_code == 0 and given == [None]
+    CliRunner().invoke(cli.main, ["train", "--resume", "mine", "--queued"])
+    assert given == [None, "http://127.0.0.1:9"]
