@@ -1,6 +1,5 @@
 """The log in pictures: a gallery, and one entry with all that is known of it, to correct, confirm or delete."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -13,7 +12,7 @@ from digit_core.feedback_export import picture_of
 from digit_core.selection import Selection, find_doubt
 from digit_core.types import Feedback, InputKind, name_of
 from pages._operator import LOCK, guarded_button, is_operator
-from pages._shared import count_drawings, image_tag, label_of, percent, session_id, tell
+from pages._shared import count_drawings, image_tag, label_of, percent, pressed, session_id, tell
 
 KINDS: dict[InputKind, str] = {
     "canvas": "drawing",
@@ -29,7 +28,6 @@ DOUBTS = {
     "blank": "Nearly blank",
 }
 LEAF = 24  # entries in the gallery at once
-HASTE = 0.5  # seconds after a press: another one so soon belongs to it
 state = st.session_state
 
 
@@ -148,15 +146,14 @@ def _act(words: str, change: Callable[..., Feedback], entry: Feedback, *argument
 
     The second press of a double-click, which would hit the drawing that comes next, is none.
     """
-    now = time.monotonic()
-    if now - state.get("acted_at", -HASTE) < HASTE:
-        return
-    state.acted_at = now
-    state.pop("export", None)  # it holds what was said before
-    try:
-        state.entry_note = words, change(entry, *arguments), entry
-    except DigitError as error:
-        state.entry_problem = str(error)
+    with pressed() as counts:
+        if not counts:
+            return
+        state.pop("export", None)  # it holds what was said before
+        try:
+            state.entry_note = words, change(entry, *arguments), entry
+        except DigitError as error:
+            state.entry_problem = str(error)
 
 
 def _undo(store: FeedbackStore, after: Feedback, before: Feedback) -> None:

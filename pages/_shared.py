@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
+from time import monotonic
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from digit_core.types import Pictures
 NO_DIGIT = "no digit"
 CANVAS_SIDE = 288  # pixels: fits a phone that is 320 wide
 MINUTES = "YYYY-MM-DD HH:mm"  # of times in tables
+HASTE = 0.5  # seconds after what a press did: another one so soon belongs to it
 TILE_MARGIN = 12  # pixels wider than a picture, which its caption may take
 
 
@@ -120,6 +122,16 @@ def image_tag(image: np.ndarray, words: str, side: int, style: str = "") -> str:
         f'<img src="data:image/png;base64,{png}" alt="{words}" title="{words}" width="{side}" height="{side}" '
         f'style="background: #000; image-rendering: pixelated; object-fit: contain; {style}">'
     )
+
+
+@contextmanager
+def pressed() -> Iterator[bool]:
+    """Whether a press counts whose work is done within: the second one of a double-click does not."""
+    state = st.session_state
+    try:
+        yield monotonic() - state.get("pressed_at", -HASTE) >= HASTE
+    finally:
+        state.pressed_at = monotonic()
 
 
 def session_id() -> str:

@@ -28,7 +28,7 @@ from digit_core.sweeps import (
 from digit_core.types import FOR_ANN, FOR_CNN, Sweep, TrainConfig
 from pages._form import words_of
 from pages._run_actions import offer_model_actions, offer_stop_all, start_sweep
-from pages._shared import estimate, percent, tell, told_errors
+from pages._shared import estimate, percent, pressed, tell, told_errors
 
 REFRESH = 2.0  # seconds
 MOST_VARIED = 3  # settings
@@ -114,11 +114,12 @@ def _plan(base: TrainConfig | None, varied: Sequence[str], settings: Settings) -
 
 
 def _start(configs: list[TrainConfig], settings: Settings) -> None:
-    state.pop("problem", None)
-    with told_errors():
-        sweep = start_sweep(configs, settings, state.sweep_name, state.prune, 60.0 * state.minutes)
-        state.watched_sweep, state.sweep_name = sweep.sweep_id, ""
-        state.watched_run, state.just_swept = sweep.run_ids[0], True
+    with pressed() as counts, told_errors():
+        if counts:
+            state.pop("problem", None)
+            sweep = start_sweep(configs, settings, state.sweep_name, state.prune, 60.0 * state.minutes)
+            state.watched_sweep, state.sweep_name = sweep.sweep_id, ""
+            state.watched_run, state.just_swept = sweep.run_ids[0], True
 
 
 def show_sweeps(settings: Settings) -> None:

@@ -1,6 +1,5 @@
 """Choose a network, train it in a process of its own, watch it learn, stop it, compare it with others."""
 
-import time
 
 import pandas as pd
 import streamlit as st
@@ -13,10 +12,9 @@ from digit_core.types import Run, TrainConfig, name_of
 from pages._form import ask_basics, ask_details, image_words, read_form, tell_settings
 from pages._run import can_train, follow_link, show_curves, watch_run
 from pages._run_actions import show_outcome, start_run
-from pages._shared import MINUTES, told_errors
+from pages._shared import MINUTES, pressed, told_errors
 from pages._sweep import ask_sweep, show_sweeps
 
-HASTE = 1.0  # seconds after a press: another one so soon belongs to it
 MOST_COMPARED = 8  # runs: as many as there are colours
 # A run that was started lies below the form on a phone, and may lie above the screen elsewhere: it is brought there.
 SHOW = """<script>
@@ -35,13 +33,11 @@ follow_link()
 
 def start(config: TrainConfig) -> None:
     """Start a run; the second press of a double-click is none."""
-    now = time.monotonic()
-    if now - state.get("started_at", -HASTE) < HASTE:
-        return
-    state.pop("problem", None)
-    with told_errors():
-        state.watched_run = start_run(config, settings, state.run_name)
-        state.started_at, state.just_started, state.run_name = now, True, ""
+    with pressed() as counts, told_errors():
+        if counts:
+            state.pop("problem", None)
+            state.watched_run = start_run(config, settings, state.run_name)
+            state.just_started, state.run_name = True, ""
 
 
 def pick() -> None:
@@ -169,6 +165,6 @@ if history:
         with told_errors():
             compare([history[row] for row in rows[:MOST_COMPARED]])
 
-for pressed, place in (("just_started", "run"), ("just_swept", "sweep")):
-    if state.pop(pressed, False):
+for wanted, place in (("just_started", "run"), ("just_swept", "sweep")):
+    if state.pop(wanted, False):
         st.html(SHOW.replace("PLACE", place), unsafe_allow_javascript=True)

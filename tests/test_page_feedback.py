@@ -22,7 +22,7 @@ from digit_core.types import Drawing
 @pytest.fixture(autouse=True)
 def unhurried(app, monkeypatch):
     """Each press counts, however soon it follows another."""
-    monkeypatch.setattr("pages._entries.HASTE", 0.0)
+    monkeypatch.setattr("pages._shared.HASTE", 0.0)
 
 
 def count(which: Selection) -> int:
@@ -143,7 +143,7 @@ def test_a_drawing_is_deleted_and_brought_back(app):
 
 
 def test_the_second_press_of_a_double_click_does_nothing_to_the_next_drawing(app, monkeypatch):
-    monkeypatch.setattr("pages._entries.HASTE", 60.0)
+    monkeypatch.setattr("pages._shared.HASTE", 60.0)
     keep(say(7, 1), say(3, minute=1, image=image_of(99)))
     press(press(opened(app), "Delete"), "Delete")
     assert count(Selection()) == 1 and "It is 7" in said(app)

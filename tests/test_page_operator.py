@@ -27,7 +27,7 @@ def guarded(app, monkeypatch):
     """A Digit Lab with a password, at which nobody has guessed; each press counts, however soon it follows another."""
     monkeypatch.setenv("DIGIT_LAB_ADMIN_PASSWORD", PASSWORD)
     monkeypatch.setattr("pages._operator.GATE", PasswordGate())
-    monkeypatch.setattr("pages._entries.HASTE", 0.0)
+    monkeypatch.setattr("pages._shared.HASTE", 0.0)
     monkeypatch.setattr(runs, "_start_process", lambda run_id, settings: None)
 
 

@@ -74,6 +74,12 @@ def test_a_grid_is_told_and_started(train, settings):
     assert owners == {train.session_state["session_id"]}
 
 
+def test_the_second_press_of_a_double_click_starts_nothing(train, settings):
+    plan(train, dropout="0, 0.1")
+    press(press(train, "Start the sweep"), "Start the sweep")
+    assert len(list_sweeps(settings)) == 1
+
+
 def test_a_sample_is_drawn_from_ranges(train, settings):
     train.number_input(key="drawn").set_value(3)
     start(train, learning_rate="0.001..0.01")
@@ -146,6 +152,7 @@ def test_why_a_run_was_stopped_is_told(train, settings):
 
 def test_several_sweeps_are_chosen_from(train, settings):
     for name in ("one", "two"):
+        train.session_state["pressed_at"] = -10.0
         train.text_input(key="sweep_name").set_value(name)
         start(train, dropout="0, 0.1")
     assert train.selectbox(key="watched_sweep").value == "two"

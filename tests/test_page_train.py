@@ -103,7 +103,7 @@ def test_a_run_gets_the_name_that_it_was_given(train, monkeypatch):
     train.text_input(key="run_name").set_value("Meine erste!").run()
     press(press(train, "Train"), "Train")  # a double-click
     assert [run.run_id for run in runs.list_runs(read_settings())] == ["meine-erste"]
-    train.session_state["started_at"] = -10.0
+    train.session_state["pressed_at"] = -10.0
     train.text_input(key="run_name").set_value("Meine erste!").run()
     assert "will be called meine-erste-2." in said(train)
     press(train, "Train")

@@ -389,9 +389,8 @@ def test_a_stop_is_obeyed_whatever_goes_on(settings, when):
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["ann", "cnn"])
 def test_a_killed_run_goes_on_to_the_weights_of_an_unbroken_one(settings, architecture):
-    config = dataclasses.replace(
-        CONFIG, architecture=architecture, filters=(2, 4), epochs=2, dropout=0.3, validation_fraction=0.5
-    )
+    changes = {"filters": (2, 2), "convolutions": 1, "epochs": 2, "dropout": 0.3, "validation_fraction": 0.5}
+    config = dataclasses.replace(CONFIG, architecture=architecture, **changes)
     folders = {}
     for run_id in ("unbroken", "killed"):
         runs.create_run(config, settings, run_id)
