@@ -8,7 +8,6 @@ import click
 
 from digit_core.cli_door import echo_json
 from digit_core.cli_settings import choose_config, config_options
-from digit_core.datasets import check_dataset
 from digit_core.errors import TrainingUnavailable
 from digit_core.evaluation import interval
 from digit_core.model_card import tell_value
@@ -81,7 +80,6 @@ def sweep(
         raise click.UsageError("Say in what the runs differ, like --try learning-rate 0.001,0.004.")
     check_launcher(settings)
     base = choose_config(ctx, values, preset, recipe)
-    check_dataset(base.dataset, settings)
     varied = {}
     for setting, text in tried:
         field = setting.replace("-", "_")
@@ -96,8 +94,7 @@ def sweep(
     except KeyboardInterrupt:
         stop_sweep(started, settings)
         raise
-    _tell_results(started, settings, as_json)
-    if find_best(compare_trials(started, settings)) is None:
+    if _tell_results(started, settings, as_json) is None:
         raise TrainingUnavailable("None of the runs made a model. See the page Train, or worker.log in their folders.")
 
 
@@ -120,13 +117,14 @@ def _follow(started: Sweep, settings: Settings, as_json: bool) -> None:
         time.sleep(POLL)
 
 
-def _tell_results(of: Sweep, settings: Settings, as_json: bool) -> None:
+def _tell_results(of: Sweep, settings: Settings, as_json: bool) -> Trial | None:
+    """Print what became of the runs, and return the best one."""
     trials = compare_trials(of, settings)
     best = find_best(trials)
     if as_json:
         best_id = best.run.run_id if best else None
         echo_json({"sweep": of.sweep_id, "best": best_id, "runs": [_to_plain(trial) for trial in trials]})
-        return
+        return best
     for trial in trials:
         values = ", ".join(f"{name} {tell_value(value)}" for name, value in trial.values.items())
         right = "-" if trial.right is None else f"{100 * trial.accuracy:.2f} %"
@@ -142,6 +140,7 @@ def _tell_results(of: Sweep, settings: Settings, as_json: bool) -> None:
             f"interval {100 * low:.2f} to {100 * high:.2f} %). `python -m digit_core models default {best.run.run_id}` "
             "lets it read."
         )
+    return best
 
 
 def _to_plain(trial: Trial) -> dict[str, Any]:

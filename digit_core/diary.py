@@ -68,6 +68,23 @@ def _parse_changes(folder: Path, modified: int, size: int) -> Sequence[TrainEven
     return tuple(_parse([line for number, line in enumerate(lines) if number not in left_out]))
 
 
+def read_epochs(folder: Path) -> Sequence[TrainEvent]:
+    """Read the `epoch` events of a diary: of what was done again, the last time."""
+    try:
+        state = (folder / DIARY).stat()
+    except OSError:
+        return ()
+    return _parse_epochs(folder, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=1000)
+def _parse_epochs(folder: Path, modified: int, size: int) -> Sequence[TrainEvent]:
+    epochs: list[TrainEvent] = []
+    for event in _parse([line for line in _read_lines(folder) if line.startswith(EPOCH)]):
+        epochs = [*(each for each in epochs if each.epoch < event.epoch), event]
+    return tuple(epochs)
+
+
 def _read_lines(folder: Path) -> list[bytes]:
     try:
         return (folder / DIARY).read_bytes().splitlines()

@@ -1,15 +1,17 @@
 """The program itself, beside the runs: where a cluster trains, all its machines run what the server runs."""
 
+import contextlib
 import hashlib
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 from digit_core.model_store import storing
 from digit_core.settings import ROOT, STARTERS, Settings
 from digit_core.types import STARTER_IDS
 
-PROGRAMS, KEPT = ".program", 5  # of the versions that were run last
+PROGRAMS, KEPT_FOR = ".program", 30 * 86_400.0  # seconds after a run was started with it: one may wait for long
 
 
 def share_program(settings: Settings) -> Path:
@@ -33,12 +35,16 @@ def share_program(settings: Settings) -> Path:
                     copy = whole / path.relative_to(ROOT)
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, copy)
-                if not program.is_dir():
+                try:
                     whole.rename(program)
+                except OSError:
+                    if not program.is_dir():  # or another server was first
+                        raise
         program.touch()
-        older = sorted(programs.iterdir(), key=lambda each: each.stat().st_mtime)[:-KEPT]
-    for each in older:
-        shutil.rmtree(each, ignore_errors=True)
+    for each in programs.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # so may another server
+            if time.time() - each.stat().st_mtime > KEPT_FOR:
+                shutil.rmtree(each, ignore_errors=True)
     return program
 
 

@@ -25,8 +25,10 @@ THREADS = {"TF_NUM_INTRAOP_THREADS": str(CORES), "TF_NUM_INTEROP_THREADS": "1"}
 RESTARTS = 10  # on other machines
 ANSWER_WAIT = 20.0  # seconds
 POLL = 0.5  # seconds
+REASON = 200  # characters
+JOB_START_UP = 600.0  # seconds that the cluster has to start a job
 SEEN_RUNNING = 10.0  # seconds that a job runs until its run speaks for itself
-ASHA_GRACE, ASHA_FACTOR = 0.25, 3  # of its epochs a run has in any case; the best third goes on at each rung
+ASHA_FACTOR = 3  # the best third goes on at each rung
 NO_FOLDER = 73  # exit code of a job that does not see its run's folder
 
 
@@ -53,9 +55,15 @@ def submit_run(
     threading.Thread(target=_submit, args=arguments, daemon=True).start()
     try:
         submitted.result(ANSWER_WAIT)  # what Ray asks over HTTP has no limit of time
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except OSError as error:
         raise TrainingUnavailable(
             f"No Ray cluster answers at {address}. Start it with `ray start --head`, or correct DIGIT_LAB_RAY_ADDRESS."
+        ) from error
+    except Exception as error:  # whatever Ray raises for what a server, perhaps of another kind, has said
+        reason = " ".join(str(error).split())[:REASON]
+        raise TrainingUnavailable(
+            f"What answers at {address} did not take the training: {reason or type(error).__name__}. Check that it is "
+            "a Ray cluster of the same version, or correct DIGIT_LAB_RAY_ADDRESS."
         ) from error
 
 
@@ -89,12 +97,15 @@ def _submit(
 
 def _follow(client: Any, job: str, folder: Path, on_failure: Callable[[str], None]) -> None:
     """Watch a job until it runs; what goes wrong later its run tells."""
-    running_since = None
+    running_since, end = None, time.monotonic() + JOB_START_UP
     while running_since is None or time.monotonic() - running_since < SEEN_RUNNING:
         time.sleep(POLL)
+        if running_since is None and time.monotonic() > end:
+            on_failure("The cluster has not started its job for ten minutes. See the cluster's dashboard, and resume.")
+            return
         try:
             info = client.get_job_info(job)
-        except (OSError, RuntimeError, ValueError):
+        except Exception:  # noqa: S112  # the cluster may be away for a moment, or for good: then its time runs out
             continue
         if info.status == "RUNNING":
             running_since = running_since or time.monotonic()
@@ -116,14 +127,14 @@ def name_machine() -> str:
     return f"{socket.gethostname()}, node {ray.get_runtime_context().get_node_id()[:8]}"
 
 
-def lags_by_asha(told: Sequence[tuple[str, int, float]], run_id: str, epoch: int, epochs: int) -> bool:
+def lags_by_asha(told: Sequence[tuple[str, int, float]], run_id: str, epoch: int, epochs: int, grace: int) -> bool:
     """Whether a run at the end of an epoch, of so many, lags behind others by Ray Tune's ASHA (Li et al. 2020).
 
-    told: of all runs that are compared, each epoch's end in the order of time: run, epoch, validation accuracy.
+    told: of all runs that are compared, each epoch's end in the order of time: run, epoch, validation accuracy; grace:
+    the epoch at whose end runs are compared first.
     """
     from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-    grace = max(1, round(ASHA_GRACE * epochs))
     scheduler = ASHAScheduler("epoch", "accuracy", "max", epochs, grace, ASHA_FACTOR, stop_last_trials=False)
     trials: dict[str, SimpleNamespace] = {}
     for other, done, accuracy in told:
@@ -165,6 +176,6 @@ def train_on_cluster(
         raise (error.cause if isinstance(error.cause, DigitError) else error) from None
     except ray.exceptions.RayError as error:
         raise TrainingUnavailable(
-            f"Ray could not bring the training to its end, on {1 + RESTARTS} machines: {type(error).__name__}. See the "
-            "cluster's dashboard, and resume."
+            f"Ray could not bring the training to its end ({type(error).__name__}). See the cluster's dashboard, and "
+            "resume."
         ) from error

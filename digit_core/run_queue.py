@@ -42,26 +42,29 @@ def count_before(run_id: str, settings: Settings) -> int:
     waiting = [run.run_id for run in _order(runs)]
     running = [run for run in runs if run.status == "running"]
     blocked = any(_is_blocked(run, running) for run in runs if run.run_id == run_id)
-    return waiting.index(run_id) + blocked if run_id in waiting else len(waiting)
+    return waiting.index(run_id) + blocked if run_id in waiting else len(waiting) + 1
 
 
 def find_places(settings: Settings) -> dict[str, Place]:
-    """Where each waiting run stands. Raises InvalidConfig, DataUnavailable, as `forecast`."""
+    """Where each waiting run stands. Raises InvalidConfig, DataUnavailable, as `forecast`.
+
+    How many a cluster has room for only the cluster knows: it is taken for full with those that train.
+    """
     runs = list_runs(settings)
     pace, waiting = measure_pace(runs), _order(runs)
     running = [run for run in runs if run.status == "running"]
     left = {run.run_id: _foresee_end(run, settings, pace) for run in running}
-    turns = settings.parallel_runs - len(running)
-    ends = [*left.values(), *[0.0] * turns] or [0.0]
+    free = 0 if settings.ray_address else settings.parallel_runs - len(running)
+    ends = [*left.values(), *[0.0] * free] or [0.0]
     heapq.heapify(ends)
-    owner_free = {run.owner: left[run.run_id] for run in running if run.owner}
+    before = [(run, left[run.run_id]) for run in running]
     places = {}
     for number, run in enumerate(waiting, 1):
-        own_end = 0.0 if run.sweep or not run.owner else owner_free.get(run.owner, 0.0)
+        own_end = max((end for other, end in before if _are_rivals(run, other)), default=0.0)
         start = max(heapq.heappop(ends), own_end)
         places[run.run_id] = Place(number, len(waiting), start, own_end > 0)
-        owner_free[run.owner] = start + sum(forecast(run.config, settings, pace))
-        heapq.heappush(ends, owner_free[run.owner])
+        before.append((run, start + sum(forecast(run.config, settings, pace))))
+        heapq.heappush(ends, before[-1][1])
     return places
 
 
@@ -82,16 +85,19 @@ def _find_served(runs: Sequence[Run]) -> dict[str, datetime]:
     """When the last turn of each visitor was over, or began."""
     served: dict[str, datetime] = {}
     for run in runs:
-        last = run.ended_at or run.started_at
+        last = run.started_at and (run.ended_at or run.started_at)
         if run.owner and last:
             served[run.owner] = max(last, served.get(run.owner, last))
     return served
 
 
 def _is_blocked(run: Run, running: Sequence[Run]) -> bool:
-    """Whether another run of the same visitor trains, which is not of the same sweep."""
-    rivals = [other for other in running if run.owner and other.owner == run.owner]
-    return any(not run.sweep or other.sweep != run.sweep for other in rivals)
+    return any(_are_rivals(run, other) for other in running)
+
+
+def _are_rivals(run: Run, other: Run) -> bool:
+    """Whether two runs do not train at a time: both are one visitor's, and not of the same sweep."""
+    return bool(run.owner) and run.owner == other.owner and not (run.sweep and run.sweep == other.sweep)
 
 
 def _foresee_end(run: Run, settings: Settings, pace: float) -> float:

@@ -50,7 +50,7 @@ from digit_core.types import Comparison, EventKind, Pictures, Run, Status, Train
 
 ACTIVE = ("queued", "running")
 FINAL = ("finished", "stopped", "failed")
-START_UP, CLUSTER_START_UP = 15.0, 60.0  # seconds that a new process has to take its lock, here and on a cluster
+START_UP = 60.0  # seconds that a new process has to take its lock, on a cluster or beside many others
 STOP, REASON_BYTES = "stop", 500
 COMPARISON, KNOWN = "comparison.json", "known.json"
 DELETED, KEPT = ".deleted", 10  # runs that can be brought back
@@ -253,7 +253,10 @@ def load_run(run_id: str, settings: Settings) -> Run:
     return Run(
         run_id,
         config,
-        _status(folder, events[-1] if events else None, CLUSTER_START_UP if settings.ray_address else START_UP),
+        _status(
+            folder,
+            events[-1] if events else None,
+        ),
         queued_at=_utc(of_last_start.get("queued")),
         started_at=_utc(of_last_start.get("started")),
         ended_at=_utc(ended),
@@ -374,16 +377,23 @@ def _start_process(run_id: str, settings: Settings) -> None:
             raise TrainingUnavailable(
                 f"The training could not be started: {error.strerror}. Close other programs, and try again."
             ) from error
-    threading.Thread(target=process.wait, daemon=True).start()  # or it would stay a zombie
+    threading.Thread(target=_attend, args=[process, run_id, settings], daemon=True).start()
 
 
-def _status(folder: Path, last: TrainEvent | None, start_up: float) -> Status:
+def _attend(process: subprocess.Popen[bytes], run_id: str, settings: Settings) -> None:
+    """Wait for a process, or it would stay a zombie, and tell if it ended before its run began."""
+    code = process.wait()
+    if code and not _is_held(model_folder(run_id, settings) / "run.lock"):
+        _tell_unstarted(run_id, settings, "Its process ended as soon as it was started.")
+
+
+def _status(folder: Path, last: TrainEvent | None) -> Status:
     if last and last.kind in FINAL:
         return last.kind  # type: ignore[return-value]
     if (folder / METADATA).exists():
         return "finished"  # a model whose diary did not travel with it
     waits = last is not None and last.kind == "queued"
-    starting = last is not None and waits and 0 <= time.time() - last.time < start_up
+    starting = last is not None and waits and 0 <= time.time() - last.time < START_UP
     if not (starting or _is_held(folder / "run.lock")):
         return "lost"
     return "queued" if waits else "running"

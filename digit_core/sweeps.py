@@ -20,7 +20,7 @@ import numpy as np
 
 from digit_core import runs
 from digit_core.datasets import check_dataset, count_images
-from digit_core.diary import read_changes, read_events
+from digit_core.diary import read_changes, read_epochs
 from digit_core.errors import DigitError, InvalidConfig, ModelUnavailable
 from digit_core.model_store import METADATA, load_info, model_folder, storing, to_json
 from digit_core.ray_cluster import lags_by_asha
@@ -31,11 +31,11 @@ from digit_core.types import MODEL_ID, Run, Sweep, TrainConfig, TrainEvent
 SWEEPS = ".sweeps"
 MOST_RUNS = 24
 MOST_SECONDS = 7 * 86_400.0
-VARIABLE = tuple(
-    field.name
-    for field in fields(TrainConfig)
-    if field.name not in ("teacher_id", "base_model_id", "visitor", "since", "until")
+SHARED = (  # by all runs of a sweep, which are compared by the same validation images
+    *("dataset", "validation_fraction", "teacher_id"),
+    *("base_model_id", "visitor", "since", "until"),
 )
+VARIABLE = tuple(field.name for field in fields(TrainConfig) if field.name not in SHARED)
 WORDS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
 LOGARITHMIC = ("learning_rate", "batch_size")  # of a range, each tenfold is as likely
 DIGITS = 3  # that a number drawn from a range has
@@ -182,9 +182,8 @@ def start_sweep(
     try:
         for run_id, config in zip(sweep.run_ids, configs, strict=True):
             created.append(runs.create_run(config, settings, run_id, owner=owner, sweep=sweep.sweep_id))
-        for run_id in created:
             runs.launch(run_id, settings)
-    except DigitError:
+    except BaseException:  # an interruption, too
         for run_id in created:
             runs.discard(run_id, settings)
         _path(sweep.sweep_id, settings).unlink(missing_ok=True)
@@ -237,17 +236,14 @@ def list_sweeps(settings: Settings) -> list[Sweep]:
 
 def stop_sweep(sweep: Sweep, settings: Settings) -> None:
     """Ask all its runs that wait or train to stop."""
-    for trial in compare_trials(sweep, settings):
-        if trial.run.status in runs.ACTIVE:
-            runs.stop_run(trial.run.run_id, settings)
+    for run in _list_runs(sweep, settings):
+        if run.status in runs.ACTIVE:
+            runs.stop_run(run.run_id, settings)
 
 
 def compare_trials(sweep: Sweep, settings: Settings) -> list[Trial]:
     """What became of the runs of a sweep that were not deleted, the best by validation accuracy first."""
-    trials = []
-    for run_id in sweep.run_ids:
-        with contextlib.suppress(ModelUnavailable):
-            trials.append(_judge(runs.load_run(run_id, settings), sweep, settings))
+    trials = [_judge(run, sweep, settings) for run in _list_runs(sweep, settings)]
     return sorted(trials, key=lambda trial: trial.accuracy, reverse=True)
 
 
@@ -273,13 +269,18 @@ def _judge(run: Run, sweep: Sweep, settings: Settings) -> Trial:
 
 def _accuracies(run_id: str, settings: Settings) -> list[tuple[float, float]]:
     """When each epoch of a run was over, and its validation accuracy."""
-    events = read_events(model_folder(run_id, settings))
-    told = [event for event in events if event.kind == "epoch" and "val_accuracy" in event.metrics]
+    told = [event for event in read_epochs(model_folder(run_id, settings)) if "val_accuracy" in event.metrics]
     return [(event.time, min(1.0, event.metrics["val_accuracy"])) for event in told]
 
 
-def find_deadline(run: Run, settings: Settings) -> float:
-    """Until when, in seconds since 1970, a run may train: its sweep may have a limit of time.
+def stop_late(run: Run, settings: Settings) -> None:
+    """Stop a run that waits where the time of its sweep is over."""
+    if time.time() > _find_deadline(run, settings):
+        runs.stop_run(run.run_id, settings, "The time of its sweep was over before its turn came.")
+
+
+def _find_deadline(run: Run, settings: Settings) -> float:
+    """Until when, in seconds since 1970, a run may train.
 
     Who resumed a run wants it to its end, which is then its own.
     """
@@ -294,19 +295,22 @@ def find_deadline(run: Run, settings: Settings) -> float:
 def watch_trial(run: Run, settings: Settings) -> Callable[[TrainEvent], None]:
     """What is to be told of each event of a run: it stops the run when its sweep has no more time or use for it."""
     judging = bool(run.sweep) and not _was_resumed(run, settings)
-    deadline = find_deadline(run, settings)
-    grace, epochs = math.ceil(GRACE * run.config.epochs), run.config.epochs
+    deadline, epochs = _find_deadline(run, settings), run.config.epochs
 
     def watch(event: TrainEvent) -> None:
         if event.kind not in ("batch", "epoch") or (event.kind == "epoch" and event.epoch == epochs):
             return
         if time.time() > deadline:
             runs.stop_run(run.run_id, settings, "The time of its sweep is over.")
-        elif judging and event.kind == "epoch" and event.epoch >= grace and _lags(run, event.epoch, settings):
+        elif judging and event.kind == "epoch" and event.epoch >= _grace(epochs) and _lags(run, event.epoch, settings):
             words = f"After epoch {event.epoch} its validation accuracy lagged behind that of others of its sweep."
             runs.stop_run(run.run_id, settings, words)
 
     return watch
+
+
+def _grace(epochs: int) -> int:
+    return math.ceil(GRACE * epochs)
 
 
 def _lags(run: Run, epoch: int, settings: Settings) -> bool:
@@ -319,9 +323,8 @@ def _lags(run: Run, epoch: int, settings: Settings) -> bool:
     accuracies = {run_id: _accuracies(run_id, settings) for run_id in sweep.run_ids}
     if settings.ray_address:
         told = [(*each, run_id, n) for run_id, of_run in accuracies.items() for n, each in enumerate(of_run, 1)]
-        return lags_by_asha(
-            [(run_id, n, accuracy) for _, accuracy, run_id, n in sorted(told)], run.run_id, epoch, run.config.epochs
-        )
+        in_time = [(run_id, n, accuracy) for _, accuracy, run_id, n in sorted(told)]
+        return lags_by_asha(in_time, run.run_id, epoch, run.config.epochs, _grace(run.config.epochs))
     own = [accuracy for _, accuracy in accuracies.pop(run.run_id, [])][:epoch]
     return lags_by_median(own, [[accuracy for _, accuracy in of_run] for of_run in accuracies.values()])
 

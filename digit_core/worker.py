@@ -44,7 +44,7 @@ from digit_core.presets import Forecast, forecast, measure_pace
 from digit_core.ray_cluster import name_machine, train_on_cluster
 from digit_core.run_queue import count_before
 from digit_core.settings import Settings
-from digit_core.sweeps import find_deadline, watch_trial
+from digit_core.sweeps import stop_late, watch_trial
 from digit_core.training import SAMPLE, split_validation, to_input, train
 from digit_core.types import Checkpoint, Dataset, Evaluation, ModelInfo, Pictures, TrainConfig, TrainEvent, name_of
 
@@ -159,8 +159,7 @@ def _turn(folder: Path, settings: Settings) -> Iterator[bool]:
         while not (folder / runs.STOP).exists():
             if time.monotonic() >= next_look:
                 run = runs.load_run(folder.name, settings)  # what nobody can read would never be first
-                if time.time() > find_deadline(run, settings):
-                    runs.stop_run(run.run_id, settings, "The time of its sweep was over before its turn came.")
+                stop_late(run, settings)
                 before = count_before(folder.name, settings)
                 if not before and (settings.ray_address or _take_turn(settings, held)):
                     yield True
@@ -181,10 +180,21 @@ def _take_turn(settings: Settings, held: contextlib.ExitStack) -> bool:
 def _train_on_cluster(folder: Path, settings: Settings) -> ModelInfo | None:
     """Let the cluster train; returns None if the run was stopped."""
 
-    def is_stopped_while_waiting() -> bool:
-        return (folder / runs.STOP).exists() and runs.load_run(folder.name, settings).status == "queued"
+    stop = folder / runs.STOP
+    asked_at: float | None = None
 
-    train_on_cluster(train_placed, folder.name, settings, is_stopped_while_waiting)
+    def should_cancel() -> bool:
+        """Whether what was asked to stop waits for room, at first or after its machine was lost: nobody obeys there."""
+        nonlocal asked_at
+        run = runs.load_run(folder.name, settings)
+        if run.status == "queued":
+            stop_late(run, settings)
+        if not stop.exists():
+            return False
+        asked_at = asked_at or time.monotonic()
+        return run.status == "queued" or time.monotonic() - asked_at > 2 * GIVE_UP
+
+    train_on_cluster(train_placed, folder.name, settings, should_cancel)
     return load_info(folder.name, settings) if (folder / METADATA).exists() else None
 
 
@@ -299,7 +309,7 @@ def _train(
     folder: Path, settings: Settings, tell: Callable[[TrainEvent], None], tell_stop: Callable[[], None]
 ) -> ModelInfo | None:
     stop, run = folder / runs.STOP, runs.load_run(folder.name, settings)
-    config, watch = run.config, watch_trial(run, settings)
+    config = run.config
     stages = _Stages(tell, forecast(config, settings, measure_pace(runs.list_runs(settings))))
     taught_by = load_info(config.teacher_id, settings) if config.teacher_id else None
     base = load_info(config.base_model_id, settings) if config.base_model_id else None
@@ -326,6 +336,8 @@ def _train(
 
         teacher = _load_teacher(taught_by, settings) if taught_by else None
         start = load_network(base.model_id, settings) if base else None
+
+        watch = watch_trial(run, settings)
 
         def tell_step(event: TrainEvent) -> None:
             stages.train(event)

@@ -24,6 +24,7 @@ from pages._shared import estimate, percent, session_id, show_pictures, tell, to
 BEST_BEFORE = "best before"
 METRICS = ("accuracy", "loss")
 REFRESH = 0.9  # seconds
+JOB_START = 20.0  # seconds, about, that a job on a cluster takes until it trains
 LOG_BYTES = 4000  # of a worker's last words
 state = st.session_state
 
@@ -155,12 +156,13 @@ def _show_place(run: Run, settings: Settings) -> None:
     if run.run_id not in _places(settings.models):
         _places.clear()
     place = _places(settings.models).get(run.run_id)
-    starts_up = run.queued_at is None or time.time() - run.queued_at.timestamp() < runs.START_UP
-    if place is None or (place.seconds == 0 and (starts_up or not settings.ray_address)):
+    is_next = place is not None and place.number == 1 and not place.behind_own
+    waited = time.time() - run.queued_at.timestamp() if run.queued_at else 0.0
+    if place is None or (is_next and (waited < JOB_START if settings.ray_address else place.seconds == 0)):
         st.progress(0.0, "Starting its process")
         return
-    if place.seconds == 0:
-        words = "The cluster is full: this run is the next that starts there."
+    if settings.ray_address and is_next:
+        words = "Waiting for room on the cluster, which is full: this run is the next that starts there."
         st.info(words, icon=":material/hourglass:")
         return
     words = f"place {place.number} of {place.of}, {estimate(place.seconds)} until it starts"

@@ -45,6 +45,7 @@ def offer_stop_all(sweep: Sweep, settings: Settings) -> None:
 
 
 def _stop_all(sweep: Sweep, settings: Settings) -> None:
+    state.acted = True
     with kept_errors():
         sweeps.stop_sweep(sweep, settings)
 

@@ -1,18 +1,20 @@
 """Several trainings at once: in what they differ, what becomes of them, and which is best."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
 from digit_core import runs
-from digit_core.diary import read_events
+from digit_core.diary import read_epochs
 from digit_core.errors import DigitError, InvalidConfig
 from digit_core.evaluation import interval
 from digit_core.model_card import tell_value
 from digit_core.model_store import model_folder
 from digit_core.presets import forecast
-from digit_core.settings import Settings
+from digit_core.settings import Settings, read_settings
 from digit_core.sweep_charts import chart_parallel, chart_sweep
 from digit_core.sweeps import (
     MOST_RUNS,
@@ -62,16 +64,13 @@ def ask_sweep(base: TrainConfig | None, settings: Settings, pace: float) -> None
     configs = _plan(base, varied, settings)
     if configs:
         seconds = sum(sum(forecast(config, settings, pace)) for config in configs)
-        turns = (
-            ""
-            if settings.ray_address
-            else " in turn"
-            if settings.parallel_runs == 1
-            else f", {settings.parallel_runs} at a time"
-        )
-        shared = 1 if settings.ray_address else settings.parallel_runs
-        words = f"{len(configs)} runs{turns}: {estimate(seconds / shared)}"
-        st.caption(f"{words}, less the more machines of the cluster are free." if settings.ray_address else f"{words}.")
+        if settings.ray_address:
+            words = f"{estimate(seconds)} on one machine of the cluster, less on several"
+        elif settings.parallel_runs == 1:
+            words = f"in turn, {estimate(seconds)}"
+        else:
+            words = f"{settings.parallel_runs} at a time, {estimate(seconds / settings.parallel_runs)}"
+        st.caption(f"{len(configs)} runs: {words}.")
     st.button(
         "Start the sweep",
         icon=":material/stacked_line_chart:",
@@ -83,9 +82,9 @@ def ask_sweep(base: TrainConfig | None, settings: Settings, pace: float) -> None
 
 
 def _unread(base: TrainConfig | None) -> tuple[str, ...]:
-    """Settings that are no matter of taste here: the kind of network, its images, and what the kind does not read."""
+    """The kind of network, which the form asks for, and the settings that it does not read."""
     others = () if base is None else FOR_CNN if base.architecture == "ann" else FOR_ANN
-    return ("architecture", "dataset", *others)
+    return ("architecture", *others)
 
 
 def _example(name: str) -> str:
@@ -138,17 +137,25 @@ def show_sweeps(settings: Settings) -> None:
 
 def _watch(sweep: Sweep, settings: Settings) -> None:
     """Show a sweep, anew every few seconds while it is under way."""
-    before = _count_active(compare_trials(sweep, settings))
+    before = _count_active(_compare(sweep, settings.models))
 
     @st.fragment(run_every=REFRESH if before else None)
     def watch() -> None:
+        if state.pop("acted", False):
+            st.rerun()
         with told_errors():
-            trials = compare_trials(sweep, settings)
+            trials = _compare(sweep, settings.models)
             _show(sweep, trials, settings)
             if _count_active(trials) != before:
                 st.rerun()
 
     watch()
+
+
+@st.cache_data(ttl=1.0, max_entries=32, show_spinner=False)
+def _compare(sweep: Sweep, models: Path) -> list[Trial]:
+    """The runs of a sweep; kept for a moment, so that many who look cost little more than one."""
+    return compare_trials(sweep, replace(read_settings(), models=models))
 
 
 def _count_active(trials: Sequence[Trial]) -> int:
@@ -181,7 +188,7 @@ def _show(sweep: Sweep, trials: list[Trial], settings: Settings) -> None:
             st.altair_chart(chart_parallel(trials, best_id, names), key=f"parallel_{sweep.sweep_id}", alt=words)
         with right:
             st.markdown("**How they learned**")
-            events = {trial.run.run_id: read_events(model_folder(trial.run.run_id, settings)) for trial in trials}
+            events = {trial.run.run_id: read_epochs(model_folder(trial.run.run_id, settings)) for trial in trials}
             words = "The validation accuracy of each run over the epochs, the best one's in orange"
             st.altair_chart(chart_sweep(events, best_id), key=f"curves_{sweep.sweep_id}", alt=words)
 

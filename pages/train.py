@@ -1,6 +1,5 @@
 """Choose a network, train it in a process of its own, watch it learn, stop it, compare it with others."""
 
-
 import pandas as pd
 import streamlit as st
 

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+import streamlit as st
 from apptest import press, said
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
@@ -57,7 +58,7 @@ def test_before_something_differs_nothing_can_be_started(train):
 
 def test_a_grid_is_told_and_started(train, settings):
     plan(train, learning_rate="0.001, 0.004", hidden_units="32; 64, 32")
-    assert "4 runs in turn: about" in said(train)
+    assert "4 runs: in turn, about" in said(train)
     train.toggle(key="prune").set_value(True)
     train.number_input(key="minutes").set_value(5)
     train.text_input(key="sweep_name").set_value("Rates")
@@ -115,6 +116,7 @@ def test_the_best_is_named_with_its_interval_and_used(train, settings):
     told(settings, "s-1", 0.9, 0.95, end="finished")
     told(settings, "s-2", 0.9, 0.952, end="finished")
     told(settings, "s-3", 0.99, end="stopped")
+    st.cache_data.clear()
     train.run()
     words = "\n".join(each.value for each in train.markdown)
     assert "**s-2** is the best: 95.20\N{NO-BREAK SPACE}% of 2,500 validation images right (95 % interval" in words
@@ -165,6 +167,7 @@ def test_a_sweep_whose_runs_are_deleted_one_by_one_stays_readable(train, setting
     start(train, dropout="0, 0.1")
     told(settings, "s-1", 0.9, end="stopped")
     runs.delete_run("s-1", settings)
+    st.cache_data.clear()
     assert "s-1" not in train.run().dataframe[0].value["run"].tolist()
     with FileLock(settings.models / "s-2" / "run.lock"):
         assert "0 of 1 runs are over" in said(train.run())

@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from digit_core import cli, ray_cluster, runs, worker
 from digit_core.diary import read_events
 from digit_core.errors import InvalidConfig, StorageFailed, TrainingUnavailable
 from digit_core.model_store import load_info
-from digit_core.program import KEPT, share_program
+from digit_core.program import KEPT_FOR, share_program
 from digit_core.run_queue import find_queue
 from digit_core.settings import read_settings, to_environ
 from digit_core.types import TrainConfig
@@ -171,7 +172,8 @@ def stranger():
 def test_an_address_where_no_cluster_answers_is_told_and_nothing_is_left(who, request, monkeypatch):
     monkeypatch.setattr(ray_cluster, "ANSWER_WAIT", 3.0)
     settings = on("http://127.0.0.1:9" if who == "nobody" else request.getfixturevalue(who))
-    with pytest.raises(TrainingUnavailable, match=f"No Ray cluster answers at {settings.ray_address}"):
+    words = "What answers at {} did not take the training" if who == "stranger" else "No Ray cluster answers at {}"
+    with pytest.raises(TrainingUnavailable, match=words.format(settings.ray_address)):
         runs.start_run(CONFIG, settings)
     assert runs.list_runs(settings) == []
 
@@ -234,15 +236,21 @@ def test_nothing_but_what_trains_lies_beside_the_runs_for_the_cluster():
     assert not list(program.rglob("__pycache__"))
 
 
-def test_a_version_of_the_program_is_copied_once_and_the_last_ones_are_kept():
+def test_a_version_of_the_program_is_copied_once_and_old_ones_go():
     settings = read_settings()
     program = share_program(settings)
     (program / "mark").touch()
-    for number in range(KEPT + 2):
-        (program.parent / f"older-{number}").mkdir()
-        os.utime(program.parent / f"older-{number}", (number, number))
+    for name, age in (("old", KEPT_FOR + 9), ("newer", KEPT_FOR - 9)):
+        (program.parent / name).mkdir()
+        os.utime(program.parent / name, (time.time() - age,) * 2)
     assert share_program(settings) == program and (program / "mark").exists()
-    assert len(list(program.parent.iterdir())) == KEPT
+    assert {path.name for path in program.parent.iterdir()} == {program.name, "newer"}
+
+
+def test_two_servers_that_copy_the_program_at_once_both_have_it():
+    settings = read_settings()
+    with ThreadPoolExecutor(4) as servers:
+        assert len({*servers.map(lambda _: share_program(settings), range(4))}) == 1
 
 
 def test_a_program_that_cannot_be_copied_is_told_and_leaves_no_run(tmp_path):

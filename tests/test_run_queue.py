@@ -103,8 +103,9 @@ def test_runs_from_the_command_line_are_nobodys_and_wait_for_nobody(line, settin
 
 
 def test_what_does_not_wait_is_behind_all_who_do(line, settings):
-    line("mine")
     assert count_before("gone", settings) == 1
+    line("mine")
+    assert count_before("gone", settings) == 2
 
 
 def test_a_place_tells_how_long_it_takes_until_the_start(line, settings):
@@ -131,6 +132,38 @@ def test_who_waits_for_a_run_of_their_own_is_told_so(line, settings):
     line("mine-2", "me")
     place = find_places(settings)["mine-2"]
     assert place.behind_own and place.seconds == pytest.approx(60, abs=1)
+
+
+def test_a_sweep_waits_for_a_run_of_the_same_visitor_that_is_no_part_of_it(line, settings):
+    settings = dataclasses.replace(settings, parallel_runs=2)
+    line("mine", "me", left=60.0)
+    line("s-1", "me", "s")
+    place = find_places(settings)["s-1"]
+    assert place.behind_own and place.seconds == pytest.approx(60, abs=1)
+
+
+def test_runs_of_a_sweep_do_not_wait_for_each_other(line, settings):
+    settings = dataclasses.replace(settings, parallel_runs=2)
+    line("s-1", "me", "s", left=60.0)
+    line("s-2", "me", "s")
+    assert find_places(settings)["s-2"] == (1, 1, 0.0, False)
+
+
+def test_a_cluster_is_taken_for_full_with_what_trains_there(line, settings):
+    settings = dataclasses.replace(settings, parallel_runs=4, ray_address="http://head:8265")
+    line("busy", "a", left=60.0)
+    for age, run_id in ((9, "next"), (5, "last")):
+        line(run_id, run_id, age=age)
+    places = find_places(settings)
+    assert places["next"].seconds == pytest.approx(60, abs=1)
+    assert places["last"].seconds > 60
+
+
+def test_who_takes_back_a_run_that_never_trained_keeps_the_place_of_the_other(line, settings):
+    append_event(line("mine", "me", age=60), TrainEvent("stopped", time.time()))
+    line("mine-2", "me", age=50)
+    line("theirs", "you", age=10)
+    assert find_queue(settings) == ["mine-2", "theirs"]
 
 
 def test_a_free_turn_is_no_wait(line, settings):
@@ -202,7 +235,7 @@ def test_twenty_visitors_who_press_train_see_their_place_and_are_served_in_their
         time.sleep(0.2)
         served = [run_id for run_id in ids if runs.load_run(run_id, settings).status == "finished"]
         running = [run_id for run_id in ids if runs.load_run(run_id, settings).status == "running"]
-        assert len(running) <= 1 and [*served, *running] == ids[: len(served) + len(running)]
+        assert len(running) <= settings.parallel_runs and [*served, *running] == ids[: len(served) + len(running)]
     for visitor in visitors[len(served) + 1 :]:
         press(visitor.run(), "Stop")
     while any(runs.load_run(run_id, settings).status in runs.ACTIVE for run_id in ids[len(served) + 1 :]):

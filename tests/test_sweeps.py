@@ -47,7 +47,6 @@ def quiet(monkeypatch):
         ("hidden_units", "256; 512, 256", ((256,), (512, 256))),
         ("batch_norm", "yes, no", (True, False)),
         ("optimizer", "adam,sgd", ("adam", "sgd")),
-        ("dataset", "mnist, mnist+synthetic", ("mnist", "mnist+synthetic")),
         ("dropout", "0.1, 0.1", (0.1,)),
     ],
 )
@@ -71,7 +70,7 @@ def test_what_a_setting_cannot_be_is_told_with_an_example(setting, text):
         read_values(setting, text)
 
 
-@pytest.mark.parametrize("setting", ["depth", "teacher_id", "base_model_id", ""])
+@pytest.mark.parametrize("setting", ["depth", "teacher_id", "dataset", "validation_fraction", ""])
 def test_what_is_no_setting_to_vary_is_told(setting):
     with pytest.raises(InvalidConfig, match=r"no setting .* to vary\. Choose one of architecture"):
         read_values(setting, "1")
@@ -123,7 +122,6 @@ def test_a_part_of_a_grid_is_drawn(settings):
         ({"dropout": Range(0.0, 0.5)}, 0, "Of dropout a range is given. Say how many runs"),
         ({"dropout": Range(0.0, 0.5)}, MOST_RUNS + 1, "The number of runs is 25"),
         ({"dropout": (0.1, 1.5)}, 0, "The dropout is 1.5"),
-        ({"dataset": ("synthetic", "flowers")}, 0, "no data set 'flowers'"),
     ],
 )
 def test_what_no_sweep_can_be_is_told(varied, sample, sentence, settings):
@@ -153,13 +151,14 @@ def test_sweeps_are_listed_the_newest_first_while_a_run_is_left(settings, quiet)
     assert [sweep.sweep_id for sweep in sweeps.list_sweeps(settings)] == ["one"]
 
 
-def test_a_sweep_that_cannot_be_started_leaves_nothing(settings, monkeypatch):
+@pytest.mark.parametrize("problem", [TrainingUnavailable("No more."), KeyboardInterrupt()])
+def test_a_sweep_that_cannot_be_started_leaves_nothing(problem, settings, monkeypatch):
     def refuse(run_id, settings):
         if run_id.endswith("2"):
-            raise TrainingUnavailable("No more.")
+            raise problem
 
     monkeypatch.setattr(runs, "_start_process", refuse)
-    with pytest.raises(TrainingUnavailable):
+    with pytest.raises(type(problem)):
         start_sweep(plan_sweep(BASE, RATES, settings), settings)
     assert runs.list_runs(settings) == [] and sweeps.list_sweeps(settings) == []
 
@@ -258,25 +257,28 @@ def test_the_median_rule(own, others, lags):
 
 def test_asha_keeps_the_best_third_at_each_rung():
     told = [(f"r{number}", 2, accuracy) for number, accuracy in enumerate([0.5, 0.6, 0.7, 0.8])]
-    assert [lags_by_asha(told, run_id, 2, 8) for run_id in ("r0", "r3")] == [False, False]  # whoever came first goes on
-    assert lags_by_asha([*told, ("late", 2, 0.4)], "late", 2, 8)
-    assert not lags_by_asha([*told, ("late", 2, 0.9)], "late", 2, 8)
-    assert not lags_by_asha([*told, ("late", 1, 0.1)], "late", 1, 8)  # before its first rung
-    assert not lags_by_asha(told, "unknown", 2, 8)
+    assert not any(lags_by_asha(told, run_id, 2, 8, 2) for run_id in ("r0", "r3"))  # whoever came first goes on
+    assert lags_by_asha([*told, ("late", 2, 0.4)], "late", 2, 8, 2)
+    assert not lags_by_asha([*told, ("late", 2, 0.9)], "late", 2, 8, 2)
+    assert not lags_by_asha([*told, ("late", 1, 0.1)], "late", 1, 8, 2)  # before its first rung
+    assert not lags_by_asha(told, "unknown", 2, 8, 2)
 
 
+@pytest.mark.parametrize("epochs", [8, 10])
 @pytest.mark.parametrize("address", [None, "http://head:8265"])
-def test_a_run_that_lags_stops_itself_and_tells_why(address, settings, tell):
+def test_a_run_that_lags_stops_itself_and_tells_why(address, epochs, settings, tell):
     settings = dataclasses.replace(settings, ray_address=address)
     _, told = tell(5, prune=True)
+    grace = 2 if epochs == 8 else 3
     for number in (1, 2, 3, 4):
-        told(number, 0.8, 0.9, end="finished")
-    told(5, 0.3, 0.4)
-    watch = sweeps.watch_trial(runs.load_run("s-5", settings), settings)
-    watch(TrainEvent("epoch", time.time(), 1))
+        told(number, 0.8, 0.9, 0.9, end="finished")
+    told(5, *[0.3, 0.4, 0.5][:grace])
+    run = runs.load_run("s-5", settings)
+    watch = sweeps.watch_trial(dataclasses.replace(run, config=dataclasses.replace(BASE, epochs=epochs)), settings)
+    watch(TrainEvent("epoch", time.time(), grace - 1))
     assert not runs.is_stopping("s-5", settings)
-    watch(TrainEvent("epoch", time.time(), 2))
-    assert "After epoch 2 its validation accuracy lagged" in runs.read_reason(settings.models / "s-5")
+    watch(TrainEvent("epoch", time.time(), grace))
+    assert f"After epoch {grace} its validation accuracy lagged" in runs.read_reason(settings.models / "s-5")
 
 
 def test_a_run_that_keeps_up_or_is_not_judged_goes_on(settings, tell):
@@ -296,6 +298,18 @@ def test_who_resumes_a_run_that_lagged_gets_it_to_its_end(settings, tell):
     runs.resume_run("s-5", settings)
     sweeps.watch_trial(runs.load_run("s-5", settings), settings)(TrainEvent("epoch", time.time(), 3))
     assert not runs.is_stopping("s-5", settings)
+
+
+def test_the_time_of_a_sweep_holds_for_its_first_run_too(settings, quiet, bank, monkeypatch):
+    start_sweep([BASE], settings, "s", time_s=0.01)
+
+    def train(config, dataset, tell, *rest):
+        time.sleep(0.1)
+        tell(TrainEvent("batch", time.time(), 1, 1, 9))
+
+    monkeypatch.setattr(worker, "train", train)
+    assert worker.execute_run("s-1", settings, lambda event: None) is None
+    assert read_events(settings.models / "s-1")[-1].message == "The time of its sweep is over."
 
 
 def test_what_is_not_pruned_goes_on_however_far_behind(settings, tell):

@@ -1,6 +1,8 @@
 """Training on a cluster, and sweeps, as people see them."""
 
 import re
+import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,9 @@ from test_train import LONG, RUNNING, choose, press, train
 from visitor import expect
 
 from digit_core import runs
+from digit_core.model_store import to_json
+from digit_core.settings import STARTERS
+from digit_core.types import Sweep
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +56,7 @@ def test_a_sweep_is_planned_watched_and_stopped(visit, server):
     field = page.get_by_role("textbox", name="Dropout: values")
     field.fill("0, 0.2")
     field.press("Enter")
-    expect(page.get_by_text("2 runs in turn")).to_be_visible()
+    expect(page.get_by_text("2 runs: in turn")).to_be_visible()
     visitor.settle()
     page.locator(".st-key-start_sweep button").click()
     expect(page.locator(".st-key-sweep")).to_be_in_viewport()
@@ -62,3 +67,20 @@ def test_a_sweep_is_planned_watched_and_stopped(visit, server):
     expect(page.get_by_text("runs are over")).to_have_count(0, timeout=LONG)
     expect(page.locator(".st-key-stop_all")).to_have_count(0)
     assert {run.status for run in runs.list_runs(server.settings) if run.sweep} == {"stopped"}
+
+
+def test_the_best_of_a_sweep_is_drawn_with(visit, server, keep_run):
+    done = ("queued", "started", "batch", "epoch", "finished")
+    for number in (1, 2):
+        folder = keep_run(f"both-{number}", *done, settings=server.settings)
+        for path in (STARTERS / "ann").iterdir():
+            if path.name != "config.json":
+                shutil.copy(path, folder)
+    sweep = Sweep("both", datetime.now(UTC), ("dropout",), ("both-1", "both-2"), False, 0.0)
+    sweeps = server.settings.models / ".sweeps"
+    sweeps.mkdir(exist_ok=True)
+    (sweeps / "both.json").write_bytes(to_json(sweep))
+    page = visit("/train").page
+    expect(page.get_by_text("One other may be as good")).to_be_visible()
+    page.locator(".st-key-best_actions").get_by_role("button", name="Draw with it now").click()
+    expect(page.get_by_role("heading", name="Draw a digit")).to_be_visible()
