@@ -1,7 +1,10 @@
 """The command line's `sweep`: several trainings that differ in some settings, compared."""
 
+import contextlib
 import dataclasses
+import signal
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -87,15 +90,30 @@ def sweep(
             raise click.UsageError(f"--try {setting} is given twice. Write all its values behind one.")
         varied[field] = read_values(field, text)
     configs = plan_sweep(base, varied, settings, sample or 0, base.seed)
-    started = start_sweep(configs, settings, name, prune=prune, time_s=60 * minutes)
-    click.echo(f"Sweep {started.sweep_id}: {len(configs)} runs", err=True)
-    try:
-        _follow(started, settings, as_json)
-    except KeyboardInterrupt:
-        stop_sweep(started, settings)
-        raise
+    if sample and len(configs) < sample:
+        click.echo(f"There are only {len(configs)} combinations.", err=True)
+    with _interrupted_by_signals():
+        started = start_sweep(configs, settings, name, prune=prune, time_s=60 * minutes)
+        click.echo(f"Sweep {started.sweep_id}: {len(configs)} runs", err=True)
+        try:
+            _follow(started, settings, as_json)
+        except BaseException:
+            stop_sweep(started, settings)
+            raise
     if _tell_results(started, settings, as_json) is None:
-        raise TrainingUnavailable("None of the runs made a model. See the page Train, or worker.log in their folders.")
+        raise TrainingUnavailable("None of the runs made a model. What they said last stands above.")
+
+
+@contextlib.contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """Take the end of the terminal, and being asked to end, for Ctrl-C."""
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has one of them
+    before = {name: signal.signal(getattr(signal, name), signal.default_int_handler) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
 
 
 def _follow(started: Sweep, settings: Settings, as_json: bool) -> None:
@@ -111,7 +129,8 @@ def _follow(started: Sweep, settings: Settings, as_json: bool) -> None:
                 else:
                     done = f"  epoch {trial.epochs} of {trial.run.config.epochs}" if trial.epochs else ""
                     right = f"  {100 * trial.accuracy:.2f} % of validation" if trial.right else ""
-                    click.echo(f"{trial.run.run_id}  {trial.run.status}{done}{right}")
+                    reason = f"  {trial.reason}" if trial.reason else ""
+                    click.echo(f"{trial.run.run_id}  {trial.run.status}{done}{right}{reason}")
         if not any(trial.run.status in ACTIVE for trial in trials):
             return
         time.sleep(POLL)
@@ -149,6 +168,7 @@ def _to_plain(trial: Trial) -> dict[str, Any]:
     return {
         "run_id": trial.run.run_id,
         "status": trial.run.status,
+        "reason": trial.reason,
         "values": trial.values,
         "epochs": trial.epochs,
         "validation_images": total,

@@ -104,14 +104,19 @@ def propose_ids(config: TrainConfig, settings: Settings, name: str) -> Iterator[
     Other than Latin letters are left out; where nothing remains, it is the time of day. What can be brought back keeps
     its id.
     """
-    first = _to_id(name) or f"{config.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    first = to_id(name) or f"{config.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     for proposed in (first, *(f"{first}-{number}" for number in range(2, 1000))):
-        taken = (model_folder(proposed, settings), settings.models / DELETED / proposed)
-        if not any(folder.exists() for folder in taken):
+        if is_free(proposed, settings):
             yield proposed
 
 
-def _to_id(name: str) -> str:
+def is_free(run_id: str, settings: Settings) -> bool:
+    """Whether no run has an id, nor one that can be brought back."""
+    return not (model_folder(run_id, settings).exists() or (settings.models / DELETED / run_id).exists())
+
+
+def to_id(name: str) -> str:
+    """What of a name can be in an id; nothing, where it has no Latin letters or digits."""
     letters = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
     return re.sub("[^a-z0-9_]+", "-", letters).strip("-_")[:MOST_OF_NAME].rstrip("-_")
 
@@ -151,15 +156,18 @@ def resume_run(run_id: str, settings: Settings) -> None:
 
 def requeue(run_id: str, settings: Settings) -> None:
     """Put a run that was stopped, failed or lost at the end of the queue again. Raises what `resume_run` raises."""
-    run = load_run(run_id, settings)
-    if run.status in ACTIVE:
-        raise ModelUnavailable(f"Run {run_id} is {run.status}: it needs no second start. Watch it, or stop it first.")
-    if run.status == "finished":
-        raise ModelUnavailable(f"Run {run_id} has finished. Start a new one.")
+    load_run(run_id, settings)  # or the lock would make a folder of any name
     folder = model_folder(run_id, settings)
-    with storing(folder):
+    with storing(folder), FileLock(folder / "queue.lock"):  # of two who resume it at once one does
+        run = load_run(run_id, settings)
+        if run.status in ACTIVE:
+            raise ModelUnavailable(
+                f"Run {run_id} is {run.status}: it needs no second start. Watch it, or stop it first."
+            )
+        if run.status == "finished":
+            raise ModelUnavailable(f"Run {run_id} has finished. Start a new one.")
         (folder / STOP).unlink(missing_ok=True)
-    _enqueue(folder, run.owner, run.sweep)
+        _enqueue(folder, run.owner, run.sweep)
 
 
 def _enqueue(folder: Path, owner: str, sweep: str) -> None:
@@ -350,9 +358,10 @@ def launch(run_id: str, settings: Settings) -> None:
 
 
 def _tell_unstarted(run_id: str, settings: Settings, problem: str) -> None:
-    events = read_changes(model_folder(run_id, settings))
+    folder = model_folder(run_id, settings)
+    events = read_changes(folder)
     with contextlib.suppress(StorageFailed):
-        if events and events[-1].kind == "queued":
+        if events and events[-1].kind == "queued" and not _is_held(folder / "run.lock"):  # another one may have begun
             tell_end(model_folder(run_id, settings), "failed", problem)
 
 
@@ -383,7 +392,7 @@ def _start_process(run_id: str, settings: Settings) -> None:
 def _attend(process: subprocess.Popen[bytes], run_id: str, settings: Settings) -> None:
     """Wait for a process, or it would stay a zombie, and tell if it ended before its run began."""
     code = process.wait()
-    if code and not _is_held(model_folder(run_id, settings) / "run.lock"):
+    if code:
         _tell_unstarted(run_id, settings, "Its process ended as soon as it was started.")
 
 

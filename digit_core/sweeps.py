@@ -21,8 +21,8 @@ import numpy as np
 from digit_core import runs
 from digit_core.datasets import check_dataset, count_images
 from digit_core.diary import read_changes, read_epochs
-from digit_core.errors import DigitError, InvalidConfig, ModelUnavailable
-from digit_core.model_store import METADATA, load_info, model_folder, storing, to_json
+from digit_core.errors import DigitError, InvalidConfig, ModelUnavailable, StorageFailed
+from digit_core.model_store import METADATA, load_info, model_folder, storing, to_json, write_file
 from digit_core.ray_cluster import lags_by_asha
 from digit_core.settings import Settings
 from digit_core.training import check_config
@@ -57,7 +57,8 @@ class Trial(NamedTuple):
     """A run of a sweep and what it came to.
 
     values: what the sweep's settings are in it; epochs: how many are done; right: how many validation images it reads
-    rightly after the last of these, `(total, correct)`, as none are done None; test_accuracy: its model's, in 0-1.
+    rightly after the last of these, `(total, correct)`, None while none is done; test_accuracy: its model's, in 0-1;
+    reason: why it failed or was stopped, where that was told.
     """
 
     run: Run
@@ -65,6 +66,7 @@ class Trial(NamedTuple):
     epochs: int
     right: tuple[int, int] | None
     test_accuracy: float | None
+    reason: str
 
     @property
     def accuracy(self) -> float:
@@ -81,10 +83,15 @@ def read_values(setting: str, text: str) -> Values:
         raise InvalidConfig(f"There is no setting {setting!r:.40} to vary. Choose one of {', '.join(VARIABLE)}.")
     default = getattr(TrainConfig(), setting)
     is_number = isinstance(default, int | float) and not isinstance(default, bool)
+    is_whole = is_number and isinstance(default, int)
     try:
         if is_number and (ends := re.fullmatch(r"\s*([\d.e+-]+?)\s*\.\.\s*([\d.e+-]+)\s*", text)):
             low, high = (float(end) for end in ends.groups())
-            if not 0 <= low < high < math.inf or (low == 0 and setting in LOGARITHMIC):
+            if (
+                not 0 <= low < high < math.inf
+                or (low == 0 and setting in LOGARITHMIC)
+                or (is_whole and low % 1 + high % 1)
+            ):
                 raise ValueError("no range")
             return Range(low, high)
         parts = text.split(";" if isinstance(default, tuple) or ";" in text else ",")
@@ -92,10 +99,19 @@ def read_values(setting: str, text: str) -> Values:
     except (ValueError, KeyError):
         values = ()
     if not values:
-        example = "256; 512, 256" if isinstance(default, tuple) else "0.1, 0.2 or 0.1..0.3" if is_number else "yes, no"
         words = setting.replace("_", " ")
-        raise InvalidConfig(f"What {words} is to be is {text!r:.60}. Write it like {example}.")
+        raise InvalidConfig(f"What {words} is to be is {text!r:.60}. Write it like {_example(default)}.")
     return tuple(dict.fromkeys(values))
+
+
+def _example(default: Any) -> str:
+    if isinstance(default, tuple):
+        return "256; 512, 256"
+    if isinstance(default, bool):
+        return "yes, no"
+    if isinstance(default, str):
+        return f"{default}, and others behind it"
+    return "2, 3 or 2..9" if isinstance(default, int) else "0.1, 0.2 or 0.1..0.3"
 
 
 def _read_value(text: str, default: Any) -> Any:
@@ -132,9 +148,11 @@ def plan_sweep(
         configs = [replace(base, **dict(zip(varied, each, strict=True))) for each in product(*varied.values())]
     else:
         configs = _draw(base, varied, sample, seed)
+    if len(configs) < 2:
+        raise InvalidConfig("That is a single run. Write more values, or train it alone.")
     for config in configs:
         check_config(config)
-        check_dataset(config.dataset, settings)
+    check_dataset(base.dataset, settings)
     return configs
 
 
@@ -171,7 +189,8 @@ def start_sweep(
     """Start a run for each config, and return their sweep at once.
 
     prune: stop those whose validation accuracy lags behind the others'; time_s: seconds after the first one's start in
-    which all are stopped that are not done, 0 for no limit; owner: as for a run. Raises what `runs.start_run` raises,
+    which all are stopped that are not done, 0 for no limit; owner: as for a run, a visitor of its own where none is
+    named. Raises what `runs.start_run` raises,
     and leaves nothing behind then.
     """
     if not 0 <= time_s <= MOST_SECONDS:
@@ -181,7 +200,8 @@ def start_sweep(
     created: list[str] = []
     try:
         for run_id, config in zip(sweep.run_ids, configs, strict=True):
-            created.append(runs.create_run(config, settings, run_id, owner=owner, sweep=sweep.sweep_id))
+            owned_by = owner or f"sweep {sweep.sweep_id}"
+            created.append(runs.create_run(config, settings, run_id, owner=owned_by, sweep=sweep.sweep_id))
             runs.launch(run_id, settings)
     except BaseException:  # an interruption, too
         for run_id in created:
@@ -194,19 +214,24 @@ def start_sweep(
 def _reserve(count: int, varied: tuple[str, ...], settings: Settings, name: str, prune: bool, time_s: float) -> Sweep:
     """Write the file of a new sweep, under the first id that neither a sweep nor any of its runs has."""
     created_at = datetime.now(UTC)
-    for sweep_id in runs.propose_ids(TrainConfig(), settings, name or f"sweep {created_at:%Y%m%d %H%M%S}"):
+    name = runs.to_id(name) or f"sweep {created_at:%Y%m%d %H%M%S}"
+    for sweep_id in runs.propose_ids(TrainConfig(), settings, name):
         run_ids = tuple(f"{sweep_id}-{number}" for number in range(1, count + 1))
-        if any(model_folder(run_id, settings).exists() for run_id in run_ids):
+        if not all(runs.is_free(run_id, settings) for run_id in run_ids):
             continue
         sweep = Sweep(sweep_id, created_at, varied, run_ids, prune, time_s)
         path = _path(sweep_id, settings)
         with storing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with path.open("xb") as file:
-                    file.write(to_json(sweep))
+                path.touch(exist_ok=False)
             except FileExistsError:
                 continue
+        try:
+            write_file(path, to_json(sweep))
+        except StorageFailed:
+            path.unlink(missing_ok=True)
+            raise
         return sweep
     raise ModelUnavailable(f"There are very many sweeps {name!r} already. Choose another name.")
 
@@ -219,7 +244,7 @@ def load_sweep(sweep_id: str, settings: Settings) -> Sweep:
             run_ids, varied = tuple(map(str, values["run_ids"])), tuple(map(str, values["varied"]))
             time_s = float(values["time_s"])
             if all(map(MODEL_ID.fullmatch, run_ids)) and set(varied) <= set(VARIABLE) and time_s >= 0:
-                created_at = datetime.fromisoformat(values["created_at"])
+                created_at = datetime.fromisoformat(values["created_at"]).astimezone(UTC)
                 return Sweep(sweep_id, created_at, varied, run_ids[:MOST_RUNS], values["prune"] is True, time_s)
     raise ModelUnavailable(f"There is no sweep {sweep_id!r:.80}, or its file cannot be read. Start a new one.")
 
@@ -242,8 +267,13 @@ def stop_sweep(sweep: Sweep, settings: Settings) -> None:
 
 
 def compare_trials(sweep: Sweep, settings: Settings) -> list[Trial]:
-    """What became of the runs of a sweep that were not deleted, the best by validation accuracy first."""
+    """What became of the runs of a sweep that were not deleted, the best by validation accuracy first.
+
+    Raises ModelUnavailable when all were.
+    """
     trials = [_judge(run, sweep, settings) for run in _list_runs(sweep, settings)]
+    if not trials:
+        raise ModelUnavailable(f"None of the runs of sweep {sweep.sweep_id} is left. Start a new one.")
     return sorted(trials, key=lambda trial: trial.accuracy, reverse=True)
 
 
@@ -264,7 +294,9 @@ def _judge(run: Run, sweep: Sweep, settings: Settings) -> Trial:
         with contextlib.suppress(DigitError):
             test_accuracy = load_info(run.run_id, settings).test_accuracy
     values = {name: getattr(run.config, name) for name in sweep.varied}
-    return Trial(run, values, len(accuracies), right, test_accuracy)
+    changes = read_changes(model_folder(run.run_id, settings))
+    reason = changes[-1].message if changes and run.status in ("failed", "stopped") else ""
+    return Trial(run, values, len(accuracies), right, test_accuracy, reason)
 
 
 def _accuracies(run_id: str, settings: Settings) -> list[tuple[float, float]]:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from digit_core import runs
 from digit_core.diary import read_epochs
-from digit_core.errors import DigitError, InvalidConfig
+from digit_core.errors import DigitError
 from digit_core.evaluation import interval
 from digit_core.model_card import tell_value
 from digit_core.model_store import model_folder
@@ -104,8 +104,6 @@ def _plan(base: TrainConfig | None, varied: Sequence[str], settings: Settings) -
     try:
         values: dict[str, Values] = {name: read_values(name, text) for name, text in texts.items()}
         configs = plan_sweep(base, values, settings, state.drawn, base.seed)
-        if len(configs) < 2:
-            raise InvalidConfig("That is a single run. Write more values, or press Train.")
     except DigitError as error:
         tell(str(error))
         return []

@@ -91,7 +91,7 @@ def test_a_sample_is_drawn_from_ranges(train, settings):
     ("values", "sentence"),
     [
         ({"learning_rate": "much"}, "What learning rate is to be is 'much'. Write it like"),
-        ({"learning_rate": "0.1"}, "That is a single run. Write more values, or press Train."),
+        ({"learning_rate": "0.1"}, "That is a single run. Write more values, or train it alone."),
         ({"learning_rate": "0.1..0.2"}, "Say how many runs are drawn from it"),
         ({"dropout": "0.1, 5"}, "The dropout is 5.0"),
         ({"epochs": ",".join(map(str, range(1, 40)))}, "These values make 39 runs"),

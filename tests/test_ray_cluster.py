@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from apptest import open_app, press, said
 from click.testing import CliRunner
+from filelock import FileLock
 from ray_nodes import kill, run_cluster
 
 from digit_core import cli, ray_cluster, runs, worker
@@ -225,6 +226,10 @@ def test_what_a_job_fails_of_before_its_run_begins_is_the_runs_end(monkeypatch):
     run_id = runs.start_run(CONFIG, settings)
     told[0]("Ray could not start the training: no space.")
     told[0]("Again.")
+    other = runs.start_run(CONFIG, settings)
+    with FileLock(settings.models / other / "run.lock"):
+        told[1]("Its second job failed, for its first one waits.")
+        assert status(other, settings) == "queued"
     assert status(run_id, settings) == "failed"
     assert read_events(settings.models / run_id)[-1].message == "Ray could not start the training: no space."
 

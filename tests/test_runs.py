@@ -6,6 +6,7 @@ import io
 import json
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +205,20 @@ def test_what_was_stopped_failed_or_lost_can_be_resumed(settings, quiet, end):
     runs.resume_run("mine", settings)
     assert runs.load_run("mine", settings).status == "queued"
     assert not (folder / "stop").exists()
+
+
+def test_of_two_who_resume_a_run_at_once_one_does(settings, quiet):
+    diary(settings, "mine", "queued", "started", "stopped")
+
+    def resume(_):
+        try:
+            runs.resume_run("mine", settings)
+        except ModelUnavailable as error:
+            return str(error)
+
+    with ThreadPoolExecutor(4) as people:
+        told = list(people.map(resume, range(4)))
+    assert quiet == ["mine"] and sum("needs no second start" in str(words) for words in told) == 3
 
 
 def test_what_is_over_or_under_way_is_not_resumed(settings, quiet):

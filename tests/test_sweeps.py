@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+import signal
 import time
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from digit_core import cli_sweep, runs, sweeps, worker
 from digit_core.cli import main
 from digit_core.diary import append_event, read_events
-from digit_core.errors import InvalidConfig, ModelUnavailable, TrainingUnavailable
+from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed, TrainingUnavailable
 from digit_core.model_store import to_json
 from digit_core.ray_cluster import lags_by_asha
 from digit_core.settings import read_settings
@@ -60,6 +62,7 @@ def test_what_a_setting_is_to_be_is_read(setting, text, values):
         *[("learning_rate", text) for text in ("", "many", "0.1..", "0..0.1", "0.2..0.1", "1..1", "0,1 0,2")],
         ("epochs", "1.5"),
         ("epochs", "1..inf"),
+        ("epochs", "0.1..2"),
         ("batch_norm", "perhaps"),
         ("hidden_units", "wide; narrow"),
         ("hidden_units", "1..2"),
@@ -122,6 +125,7 @@ def test_a_part_of_a_grid_is_drawn(settings):
         ({"dropout": Range(0.0, 0.5)}, 0, "Of dropout a range is given. Say how many runs"),
         ({"dropout": Range(0.0, 0.5)}, MOST_RUNS + 1, "The number of runs is 25"),
         ({"dropout": (0.1, 1.5)}, 0, "The dropout is 1.5"),
+        ({"dropout": (0.1,)}, 0, "That is a single run"),
     ],
 )
 def test_what_no_sweep_can_be_is_told(varied, sample, sentence, settings):
@@ -139,6 +143,52 @@ def test_a_sweep_is_a_file_and_runs_with_its_name(settings, quiet):
         (config, "me", "rates") for config in configs
     ]
     assert start_sweep(configs, settings, "Rates").sweep_id == "rates-3"  # rates-2 is a run
+
+
+def test_a_sweep_that_nobody_in_particular_wants_is_a_visitor_of_its_own(settings, quiet):
+    start_sweep(plan_sweep(BASE, RATES, settings), settings, "s")
+    assert {run.owner for run in runs.list_runs(settings)} == {"sweep s"}
+
+
+@pytest.mark.parametrize("name", ["", "日本語", "-", "\0"])
+def test_a_sweep_without_a_name_is_called_by_the_time(name, settings, quiet):
+    sweep = start_sweep(plan_sweep(BASE, RATES, settings), settings, name)
+    assert re.fullmatch(r"sweep-\d{8}-\d{6}", sweep.sweep_id)
+
+
+def test_the_name_of_a_deleted_run_that_can_be_brought_back_is_not_taken(settings, quiet):
+    start_sweep(plan_sweep(BASE, RATES, settings), settings, "rates")
+    for run_id in ("rates-1", "rates-2"):
+        append_event(settings.models / run_id, TrainEvent("stopped", time.time()))
+        runs.delete_run(run_id, settings)
+    assert start_sweep(plan_sweep(BASE, RATES, settings), settings, "rates").sweep_id == "rates-3"
+    runs.restore_run("rates-1", settings)
+
+
+def test_a_full_disk_leaves_the_name_free(settings, quiet, monkeypatch):
+    def full(path, content):
+        raise StorageFailed("The disk is full.")
+
+    with monkeypatch.context() as patched, pytest.raises(StorageFailed):
+        patched.setattr(sweeps, "write_file", full)
+        start_sweep(plan_sweep(BASE, RATES, settings), settings, "s")
+    assert start_sweep(plan_sweep(BASE, RATES, settings), settings, "s").sweep_id == "s"
+
+
+def test_a_sweep_of_which_no_run_is_left_is_told(settings, quiet):
+    sweep = start_sweep(plan_sweep(BASE, RATES, settings), settings, "s")
+    for run_id in sweep.run_ids:
+        runs.discard(run_id, settings)
+    done = command("--show", "s")
+    assert done.exit_code == 1 and "None of the runs of sweep s is left" in done.output
+
+
+def test_a_date_without_a_zone_is_read(settings, quiet):
+    for name in ("one", "two"):
+        start_sweep(plan_sweep(BASE, RATES, settings), settings, name)
+    path = settings.models / ".sweeps" / "one.json"
+    path.write_text(path.read_text().replace("+00:00", ""))
+    assert len(sweeps.list_sweeps(settings)) == 2
 
 
 def test_sweeps_are_listed_the_newest_first_while_a_run_is_left(settings, quiet):
@@ -398,13 +448,15 @@ def test_a_sweep_without_a_model_fails(settings, monkeypatch):
         append_event(settings.models / run_id, TrainEvent("failed", time.time(), message="No."))
 
     monkeypatch.setattr(runs, "_start_process", fail)
-    done = command("--dataset", "synthetic", "--try", "dropout", "0,0.1")
+    done = command("--dataset", "synthetic", "--name", "s", "--try", "dropout", "0,0.1")
     assert done.exit_code == 1 and "None of the runs made a model" in done.output
+    assert "s-1  failed  No." in done.output
 
 
-def test_ctrl_c_stops_all_of_a_sweep(settings, quiet, monkeypatch):
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stops_all_of_a_sweep(signal_, settings, quiet, monkeypatch):
     def interrupt(seconds):
-        raise KeyboardInterrupt
+        signal.raise_signal(signal_)
 
     monkeypatch.setattr(cli_sweep.time, "sleep", interrupt)
     assert command("--dataset", "synthetic", "--name", "s", "--try", "dropout", "0,0.1").exit_code == 1
