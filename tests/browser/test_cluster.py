@@ -50,8 +50,10 @@ def test_a_sweep_is_planned_watched_and_stopped(visit, server):
     visitor = choose(visit("/train"), "ANN", 500)
     page = visitor.page
     page.get_by_text("Sweep: try several settings").click()
-    page.get_by_role("combobox", name="In what they differ").fill("Dropout")
-    page.keyboard.press("Enter")
+    page.get_by_role("combobox", name="In what they differ").click()
+    page.keyboard.type("Dropout")
+    page.get_by_role("option", name="Dropout").click()
+    visitor.settle()
     page.keyboard.press("Escape")
     field = page.get_by_role("textbox", name="Dropout: values")
     field.fill("0, 0.2")
