@@ -155,7 +155,7 @@ def _tell_results(of: Sweep, settings: Settings, as_json: bool) -> Trial | None:
     if best and best.right:
         low, high = interval(*best.right)
         click.echo(
-            f"Best: {best.run.run_id}, {100 * best.accuracy:.2f} % of {best.right[0]:,} validation images right (95 % "
+            f"Best: {best.run.run_id}, {100 * best.accuracy:.2f} % of {best.images} validation images right (95 % "
             f"interval {100 * low:.2f} to {100 * high:.2f} %). `python -m digit_core models default {best.run.run_id}` "
             "lets it read."
         )

@@ -59,6 +59,7 @@ RESERVE_BYTES = 16_384
 PROBE = 0.002  # seconds
 PICTURE_BYTES = 1_000_000
 MOST_OF_NAME = 40  # characters
+MOST_ACTIVE, MOST_OF_ONE = 100, 30  # runs that wait or train, of all and of one visitor
 PROBING = threading.Lock()
 
 
@@ -124,8 +125,10 @@ def to_id(name: str) -> str:
 def start_run(config: TrainConfig, settings: Settings, name: str = "", owner: str = "") -> str:
     """Create a run, named if a name is given, start its process, here or on the cluster, and return its id at once.
 
-    The process outlives this one. Raises what `create_run` raises, and TrainingUnavailable when it cannot be started.
+    The process outlives this one. Raises what `create_run` raises, and TrainingUnavailable when it cannot be started or
+    too many wait.
     """
+    check_room(1, owner, settings)
     run_id = create_run(config, settings, name=name, owner=owner)
     try:
         launch(run_id, settings)
@@ -133,6 +136,20 @@ def start_run(config: TrainConfig, settings: Settings, name: str = "", owner: st
         discard(run_id, settings)
         raise
     return run_id
+
+
+def check_room(count: int, owner: str, settings: Settings) -> None:
+    """Raise TrainingUnavailable where so many more runs would be too many for one visitor, or for the queue.
+
+    Each that waits is a process.
+    """
+    active = [run for run in list_runs(settings) if run.status in ACTIVE]
+    own = sum(run.owner == owner for run in active) if owner else 0
+    if own + count > MOST_OF_ONE or len(active) + count > MOST_ACTIVE:
+        raise TrainingUnavailable(
+            f"{len(active)} runs wait or train already, {own} of them yours; at most {MOST_ACTIVE} may, {MOST_OF_ONE} "
+            "of one visitor. Wait until some are over, or stop some."
+        )
 
 
 def discard(run_id: str, settings: Settings) -> None:

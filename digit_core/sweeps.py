@@ -73,6 +73,12 @@ class Trial(NamedTuple):
         """The share of the validation images that is read rightly; -1 while none are read."""
         return self.right[1] / self.right[0] if self.right else -1.0
 
+    @property
+    def images(self) -> str:
+        """How many images validate: `5,000`, or `about 5,000` where feedback, which is not counted, is among them."""
+        about = "about " if "feedback" in self.run.config.dataset.split("+") else ""
+        return f"{about}{self.right[0]:,}" if self.right else "none"
+
 
 def read_values(setting: str, text: str) -> Values:
     """Read what a setting is to be, one after the other: `0.001, 0.004`, layers as `256; 512, 256`, or `0.001..0.01`.
@@ -190,11 +196,11 @@ def start_sweep(
 
     prune: stop those whose validation accuracy lags behind the others'; time_s: seconds after the first one's start in
     which all are stopped that are not done, 0 for no limit; owner: as for a run, a visitor of its own where none is
-    named. Raises what `runs.start_run` raises,
-    and leaves nothing behind then.
+    named. Raises what `runs.start_run` raises, and leaves nothing behind then.
     """
     if not 0 <= time_s <= MOST_SECONDS:
         raise InvalidConfig(f"The time is {time_s:g} seconds. Choose at most {MOST_SECONDS:,.0f}, or 0 for no limit.")
+    runs.check_room(len(configs), owner, settings)
     varied = tuple(name for name in VARIABLE if len({getattr(config, name) for config in configs}) > 1)
     sweep = _reserve(len(configs), varied, settings, name, prune, time_s)
     created: list[str] = []

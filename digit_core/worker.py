@@ -244,7 +244,7 @@ def _interrupted_by(stop: Path, tell_stop: Callable[[], None]) -> Iterator[None]
 
     Where that does not help, tell the end and leave the process: what was kept was kept whole.
     """
-    over, deciding = threading.Event(), threading.Lock()
+    over, interrupted, deciding = threading.Event(), threading.Event(), threading.Lock()
 
     def watch() -> None:
         asked_at = None
@@ -259,6 +259,7 @@ def _interrupted_by(stop: Path, tell_stop: Callable[[], None]) -> Iterator[None]
                             tell_stop()
                         finally:
                             os._exit(0)
+                    interrupted.set()
                     _thread.interrupt_main()
 
     if threading.current_thread() is threading.main_thread():  # no other can be interrupted
@@ -266,6 +267,12 @@ def _interrupted_by(stop: Path, tell_stop: Callable[[], None]) -> Iterator[None]
         threading.Thread(target=watch, daemon=True).start()
     try:
         yield
+    except DigitError:
+        raise
+    except Exception as error:
+        if interrupted.is_set():  # a library that was interrupted may fail of anything
+            raise KeyboardInterrupt from error
+        raise
     finally:
         over.set()
         with deciding:

@@ -197,8 +197,8 @@ def _praise(best: Trial, trials: Sequence[Trial], when: str) -> str:
     rivals = [trial for trial in trials if trial.run.status == "finished" and trial.right and trial is not best]
     as_good = sum(interval(*trial.right)[1] >= best.accuracy for trial in rivals if trial.right)
     words = (
-        f"**{best.run.run_id}** is the best{when}: {percent(best.accuracy, 2)} of {total:,} validation images right "
-        f"(95 % interval {percent(low, 2)} to {percent(high, 2)})."
+        f"**{best.run.run_id}** is the best{when}: {percent(best.accuracy, 2)} of {best.images} validation images "
+        f"right (95 % interval {percent(low, 2)} to {percent(high, 2)})."
     )
     if as_good:
         others = "One other" if as_good == 1 else f"{as_good} others"

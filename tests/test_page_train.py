@@ -301,6 +301,19 @@ def test_a_queued_run_is_shown_as_waiting(app, keep_run):
     assert re.search(r"Waiting for its turn: place 1 of 1, about .+ until it starts", said(app))
 
 
+@pytest.mark.parametrize(
+    ("age", "sentence"),
+    [(0.0, "Starting its process"), (30.0, "Waiting for room on the cluster, which is full: this run is the next")],
+)
+def test_who_is_next_on_a_cluster_waits_for_room_there(app, keep_run, monkeypatch, age, sentence):
+    monkeypatch.setenv("DIGIT_LAB_RAY_ADDRESS", "http://head:8265")
+    busy, waiting = keep_run("busy", "queued", "started"), keep_run("cnn-wait", "queued", age=age)
+    app.session_state["watched_run"] = "cnn-wait"
+    with FileLock(busy / "run.lock"), FileLock(waiting / "run.lock"):
+        app.switch_page("train.py").run()
+        assert sentence in said(app)
+
+
 def test_a_visitor_is_told_that_one_run_trains_at_a_time(train, keep_run):
     train.session_state["session_id"] = "me"
     first, second = keep_run("mine", "queued"), keep_run("mine-2", "queued")

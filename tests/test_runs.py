@@ -276,6 +276,19 @@ def test_a_run_whose_process_cannot_start_again_can_be_resumed_later(settings, u
     assert runs.load_run("mine", settings).status == "failed"
 
 
+def test_a_visitor_does_not_fill_the_queue(settings, quiet, monkeypatch):
+    monkeypatch.setattr(runs, "MOST_OF_ONE", 2)
+    monkeypatch.setattr(runs, "MOST_ACTIVE", 3)
+    for _ in range(2):
+        runs.start_run(CONFIG, settings, owner="me")
+    with pytest.raises(TrainingUnavailable, match="2 runs wait or train already, 2 of them yours; at most 3 may, 2 of"):
+        runs.start_run(CONFIG, settings, owner="me")
+    runs.start_run(CONFIG, settings, owner="you")
+    with pytest.raises(TrainingUnavailable, match="3 runs wait or train already, 0 of them yours"):
+        runs.start_run(CONFIG, settings, owner="they")
+    assert len(runs.list_runs(settings)) == 3
+
+
 def test_a_folder_that_cannot_be_made_is_told(settings, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageFailed, match="could not be written"):

@@ -145,6 +145,14 @@ def test_a_sweep_is_a_file_and_runs_with_its_name(settings, quiet):
     assert start_sweep(configs, settings, "Rates").sweep_id == "rates-3"  # rates-2 is a run
 
 
+def test_a_visitor_does_not_fill_the_queue_with_sweeps(settings, quiet):
+    configs = [dataclasses.replace(BASE, seed=number) for number in range(MOST_RUNS)]
+    start_sweep(configs, settings, "s", owner="me")
+    with pytest.raises(TrainingUnavailable, match="24 runs wait or train already, 24 of them yours"):
+        start_sweep(configs, settings, "s", owner="me")
+    assert len(sweeps.list_sweeps(settings)) == 1
+
+
 def test_a_sweep_that_nobody_in_particular_wants_is_a_visitor_of_its_own(settings, quiet):
     start_sweep(plan_sweep(BASE, RATES, settings), settings, "s")
     assert {run.owner for run in runs.list_runs(settings)} == {"sweep s"}

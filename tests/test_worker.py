@@ -386,6 +386,22 @@ def test_a_stop_is_obeyed_whatever_goes_on(settings, when):
     assert (run_id in [info.model_id for info in list_models(settings)]) == (ended.status == "finished")
 
 
+def test_what_a_library_fails_of_when_it_is_interrupted_is_a_stop_and_else_a_fault(tmp_path):
+    def work_on(stop):
+        with worker._interrupted_by(stop, lambda: None):
+            try:
+                for _ in range(100):
+                    time.sleep(0.1)
+            except KeyboardInterrupt:
+                raise AttributeError("half made") from None
+
+    (tmp_path / "stop").touch()
+    with pytest.raises(KeyboardInterrupt):
+        work_on(tmp_path / "stop")
+    with pytest.raises(AttributeError), worker._interrupted_by(tmp_path / "none", lambda: None):
+        raise AttributeError("a fault")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["ann", "cnn"])
 def test_a_killed_run_goes_on_to_the_weights_of_an_unbroken_one(settings, architecture):

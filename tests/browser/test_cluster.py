@@ -17,6 +17,7 @@ from digit_core.settings import STARTERS
 from digit_core.types import Sweep
 
 pytestmark = pytest.mark.slow
+SOON = 60_000  # milliseconds
 
 
 def test_a_run_on_a_cluster_is_stopped_and_resumed_while_the_server_is_restarted(
@@ -29,7 +30,7 @@ def test_a_run_on_a_cluster_is_stopped_and_resumed_while_the_server_is_restarted
             watching = train(choose(visit("/train", server=server), "ANN", 900))
             expect(watching.page.get_by_text(RUNNING)).to_be_visible(timeout=LONG)
             press(watching, "Stop")
-            expect(watching.page.get_by_text("Stopped before its end")).to_be_visible(timeout=LONG)
+            expect(watching.page.get_by_text("Stopped before its end")).to_be_visible(timeout=SOON)
             (run,) = runs.list_runs(server.settings)
             done = run.elapsed_s
             press(watching, "Resume")
@@ -42,7 +43,7 @@ def test_a_run_on_a_cluster_is_stopped_and_resumed_while_the_server_is_restarted
                 lambda: runs.load_run(run.run_id, server.settings).elapsed_s > done + 1, "training did not go on"
             )
             press(again, "Stop")
-            expect(again.page.get_by_text("Stopped before its end")).to_be_visible(timeout=LONG)
+            expect(again.page.get_by_text("Stopped before its end")).to_be_visible(timeout=SOON)
             again.leave()
 
 
@@ -66,7 +67,7 @@ def test_a_sweep_is_planned_watched_and_stopped(visit, server):
     curves = page.locator(".st-key-sweep").get_by_test_id("stVegaLiteChart")
     expect(curves).to_have_count(2, timeout=LONG)
     page.locator(".st-key-sweep_actions").get_by_role("button", name="Stop all").click()
-    expect(page.get_by_text("runs are over")).to_have_count(0, timeout=LONG)
+    expect(page.get_by_text("runs are over")).to_have_count(0, timeout=SOON)
     expect(page.locator(".st-key-stop_all")).to_have_count(0)
     assert {run.status for run in runs.list_runs(server.settings) if run.sweep} == {"stopped"}
 
