@@ -234,8 +234,8 @@ def test_visitors_who_press_train_see_their_place_and_are_served_in_their_order(
     while not served:
         assert time.monotonic() < end
         time.sleep(0.2)
-        served = [run_id for run_id in ids if runs.load_run(run_id, settings).status == "finished"]
-        running = [run_id for run_id in ids if runs.load_run(run_id, settings).status == "running"]
+        statuses = {run_id: runs.load_run(run_id, settings).status for run_id in ids}
+        served, running = ([run_id for run_id in ids if statuses[run_id] == each] for each in ("finished", "running"))
         assert len(running) <= settings.parallel_runs and [*served, *running] == ids[: len(served) + len(running)]
     for visitor in visitors[len(served) + 1 :]:
         press(visitor.run(), "Stop")
