@@ -72,6 +72,7 @@ def jobs_under_way(address):
 
 
 @pytest.mark.slow
+@pytest.mark.cluster
 def test_runs_train_on_all_machines_and_go_on_elsewhere_when_one_is_lost(cluster, settings):
     ids = [runs.start_run(CONFIG, settings) for _ in range(2)]
     first, second = (wait_for(lambda run_id=run_id: placed(run_id, settings)) for run_id in ids)
@@ -87,6 +88,7 @@ def test_runs_train_on_all_machines_and_go_on_elsewhere_when_one_is_lost(cluster
 
 
 @pytest.mark.slow
+@pytest.mark.cluster
 def test_a_full_cluster_keeps_a_run_waiting_and_all_can_be_stopped(cluster, settings):
     busy = runs.start_run(LONG, settings)
     wait_for(lambda: epochs(busy, settings))
@@ -100,6 +102,7 @@ def test_a_full_cluster_keeps_a_run_waiting_and_all_can_be_stopped(cluster, sett
 
 
 @pytest.mark.slow
+@pytest.mark.cluster
 def test_a_folder_that_the_cluster_does_not_see_is_told(cluster, settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     mine = dataclasses.replace(settings, models=Path("/proc/self/cwd/models"))  # of every process another one
@@ -110,6 +113,7 @@ def test_a_folder_that_the_cluster_does_not_see_is_told(cluster, settings, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.cluster
 def test_a_cluster_of_machines_that_are_too_small_is_told(bank):
     with run_cluster(1) as small:
         settings = on(small.address)

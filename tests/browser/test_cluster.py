@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 SOON = 60_000  # milliseconds
 
 
+@pytest.mark.cluster
 def test_a_run_on_a_cluster_is_stopped_and_resumed_while_the_server_is_restarted(
     visit, isolate, lend_bank, tmp_path: Path
 ):
