@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
@@ -52,37 +52,41 @@ def read_events(folder: Path) -> list[TrainEvent]:
 
 def read_changes(folder: Path) -> Sequence[TrainEvent]:
     """Read a diary without its batches and epochs, but for the last of them."""
-    try:
-        state = (folder / DIARY).stat()
-    except OSError:
-        return ()
-    return _parse_changes(folder, state.st_mtime_ns, state.st_size)
-
-
-@lru_cache(maxsize=1000)
-def _parse_changes(folder: Path, modified: int, size: int) -> Sequence[TrainEvent]:
-    """Read the diary that has this time and size: most are of runs that are over, and change no more."""
-    lines = _read_lines(folder)
-    steps = [number for number, line in enumerate(lines) if line.startswith((BATCH, EPOCH))]
-    left_out = set(steps[:-2])  # the last may be cut short
-    return tuple(_parse([line for number, line in enumerate(lines) if number not in left_out]))
+    return _read_once(folder, _parse_changes)
 
 
 def read_epochs(folder: Path) -> Sequence[TrainEvent]:
     """Read the `epoch` events of a diary: of what was done again, the last time."""
+    return _read_once(folder, _parse_epochs)
+
+
+def _read_once(folder: Path, parse: Callable[[list[bytes]], list[TrainEvent]]) -> Sequence[TrainEvent]:
+    """Read a diary if it has changed since it was read last: most are of runs that are over, and change no more."""
     try:
         state = (folder / DIARY).stat()
     except OSError:
         return ()
-    return _parse_epochs(folder, state.st_mtime_ns, state.st_size)
+    return _parse_state(folder, parse, state.st_mtime_ns, state.st_size)
 
 
-@lru_cache(maxsize=1000)
-def _parse_epochs(folder: Path, modified: int, size: int) -> Sequence[TrainEvent]:
+@lru_cache(maxsize=2000)
+def _parse_state(
+    folder: Path, parse: Callable[[list[bytes]], list[TrainEvent]], modified: int, size: int
+) -> Sequence[TrainEvent]:
+    return tuple(parse(_read_lines(folder)))
+
+
+def _parse_changes(lines: list[bytes]) -> list[TrainEvent]:
+    steps = [number for number, line in enumerate(lines) if line.startswith((BATCH, EPOCH))]
+    left_out = set(steps[:-2])  # the last may be cut short
+    return _parse([line for number, line in enumerate(lines) if number not in left_out])
+
+
+def _parse_epochs(lines: list[bytes]) -> list[TrainEvent]:
     epochs: list[TrainEvent] = []
-    for event in _parse([line for line in _read_lines(folder) if line.startswith(EPOCH)]):
+    for event in _parse([line for line in lines if line.startswith(EPOCH)]):
         epochs = [*(each for each in epochs if each.epoch < event.epoch), event]
-    return tuple(epochs)
+    return epochs
 
 
 def _read_lines(folder: Path) -> list[bytes]:

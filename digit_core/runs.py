@@ -52,6 +52,7 @@ ACTIVE = ("queued", "running")
 FINAL = ("finished", "stopped", "failed")
 START_UP = 60.0  # seconds that a new process has to take its lock, on a cluster or beside many others
 STOP, REASON_BYTES = "stop", 500
+QUEUE_LOCK = "queue.lock"
 COMPARISON, KNOWN = "comparison.json", "known.json"
 DELETED, KEPT = ".deleted", 10  # runs that can be brought back
 RESERVE = "reserve"  # a file of so many bytes, given up so that a full disk still takes a run's last words
@@ -175,7 +176,7 @@ def requeue(run_id: str, settings: Settings) -> None:
     """Put a run that was stopped, failed or lost at the end of the queue again. Raises what `resume_run` raises."""
     load_run(run_id, settings)  # or the lock would make a folder of any name
     folder = model_folder(run_id, settings)
-    with storing(folder), FileLock(folder / "queue.lock"):  # of two who resume it at once one does
+    with storing(folder), FileLock(folder / QUEUE_LOCK):  # of two who resume it at once one does
         run = load_run(run_id, settings)
         if run.status in ACTIVE:
             raise ModelUnavailable(

@@ -324,9 +324,9 @@ def _find_deadline(run: Run, settings: Settings) -> float:
     """
     with contextlib.suppress(ModelUnavailable):
         sweep = load_sweep(run.sweep, settings)
-        starts = [each.started_at for each in _list_runs(sweep, settings) if each.started_at]
-        if sweep.time_s and starts and not _was_resumed(run, settings):
-            return min(starts).timestamp() + sweep.time_s
+        if sweep.time_s and not _was_resumed(run, settings):
+            starts = [each.started_at for each in _list_runs(sweep, settings) if each.started_at]
+            return min(starts).timestamp() + sweep.time_s if starts else math.inf
     return math.inf
 
 

@@ -137,7 +137,7 @@ def _execute(folder: Path, settings: Settings, on_event: Callable[[TrainEvent], 
 
 def _clear_away(folder: Path) -> None:
     """Remove what a run that has made its model needs no more."""
-    for name in (CHECKPOINT, runs.RESERVE, runs.STOP, TRAINING_LOCK, "queue.lock"):
+    for name in (CHECKPOINT, runs.RESERVE, runs.STOP, runs.QUEUE_LOCK, TRAINING_LOCK):
         (folder / name).unlink(missing_ok=True)
 
 

@@ -19,6 +19,7 @@ from filelock import FileLock
 from images import HANDWRITING, SEVEN, read
 from streamlit.testing.v1 import AppTest
 
+from digit_core import runs
 from digit_core.bank import Bank, load_bank
 from digit_core.database import Database
 from digit_core.datasets import load_mnist, load_synthetic
@@ -122,6 +123,20 @@ def bank(lend_bank: Callable[[Path], None], private: Path) -> Bank:
     settings = read_settings()
     lend_bank(settings.data)
     return load_bank(settings)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Where the code under test keeps its things."""
+    return read_settings()
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """No process is started; the ids of the runs that would have had one."""
+    started: list[str] = []
+    monkeypatch.setattr(runs, "_start_process", lambda run_id, settings: started.append(run_id))
+    return started
 
 
 @pytest.fixture

@@ -10,14 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from digit_core import runs
 from digit_core.diary import append_event
-from digit_core.settings import read_settings
 from digit_core.sweeps import list_sweeps
 from digit_core.types import TrainEvent
-
-
-@pytest.fixture
-def settings():
-    return read_settings()
 
 
 @pytest.fixture

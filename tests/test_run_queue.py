@@ -13,16 +13,10 @@ from digit_core import runs, worker
 from digit_core.diary import append_event
 from digit_core.presets import forecast
 from digit_core.run_queue import count_before, find_places, find_queue
-from digit_core.settings import read_settings
 from digit_core.types import TrainConfig, TrainEvent
 
 CONFIG = TrainConfig("ann", dataset="synthetic", hidden_units=(32,), epochs=1)
 VISITORS = 20
-
-
-@pytest.fixture
-def settings():
-    return read_settings()
 
 
 @pytest.fixture

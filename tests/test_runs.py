@@ -24,19 +24,6 @@ from digit_core.types import Pictures, TrainConfig, TrainEvent
 CONFIG = TrainConfig("ann", dataset="synthetic", hidden_units=(32,), epochs=1)
 
 
-@pytest.fixture
-def settings():
-    return read_settings()
-
-
-@pytest.fixture
-def quiet(monkeypatch):
-    """No process is started; the ids of the runs that would have had one."""
-    started = []
-    monkeypatch.setattr(runs, "_start_process", lambda run_id, settings: started.append(run_id))
-    return started
-
-
 def diary(settings, run_id, *kinds, age=60):
     folder = settings.models / run_id
     if not folder.exists():

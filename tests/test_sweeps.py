@@ -18,25 +18,11 @@ from digit_core.diary import append_event, read_events
 from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed, TrainingUnavailable
 from digit_core.model_store import to_json
 from digit_core.ray_cluster import lags_by_asha
-from digit_core.settings import read_settings
 from digit_core.sweeps import MOST_RUNS, Range, lags_by_median, plan_sweep, read_values, start_sweep
 from digit_core.types import TrainConfig, TrainEvent
 
 BASE = TrainConfig("ann", dataset="synthetic", hidden_units=(32,), epochs=8)
 RATES = {"learning_rate": (1e-3, 4e-3)}
-
-
-@pytest.fixture
-def settings():
-    return read_settings()
-
-
-@pytest.fixture
-def quiet(monkeypatch):
-    """No process is started; the ids of the runs that would have had one."""
-    started = []
-    monkeypatch.setattr(runs, "_start_process", lambda run_id, settings: started.append(run_id))
-    return started
 
 
 @pytest.mark.parametrize(

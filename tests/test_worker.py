@@ -25,7 +25,7 @@ from digit_core.diary import append_event, read_events
 from digit_core.errors import DataUnavailable, ModelUnavailable, StorageFailed, TrainingUnavailable
 from digit_core.learning import plan_fine_tuning
 from digit_core.model_store import list_models, load_info, read_model_file, to_json
-from digit_core.settings import ROOT, STARTERS, read_settings
+from digit_core.settings import ROOT, STARTERS
 from digit_core.synthetic import draw_digits
 from digit_core.types import TrainConfig, TrainEvent
 from digit_core.worker import execute_run
@@ -34,11 +34,6 @@ pytestmark = pytest.mark.usefixtures("bank")
 CONFIG = TrainConfig("ann", dataset="synthetic", hidden_units=(32,), epochs=1)
 LONG = dataclasses.replace(CONFIG, epochs=500)
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
-
-
-@pytest.fixture
-def settings():
-    return read_settings()
 
 
 def wait_until(condition, seconds=120.0):
