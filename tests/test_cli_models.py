@@ -8,7 +8,6 @@ from click.testing import CliRunner
 
 from digit_core.cli import main
 from digit_core.model_store import STARTERS, load_default, save_default
-from digit_core.settings import read_settings
 
 
 def run(*arguments, answer=None):
@@ -18,11 +17,6 @@ def run(*arguments, answer=None):
 def complete(*words):
     *before, incomplete = words
     return [item.value for item in ShellComplete(main, {}, "digit-lab", "").get_completions([*before], incomplete)]
-
-
-@pytest.fixture
-def settings():
-    return read_settings()
 
 
 def test_the_models_are_listed_and_the_default_one_is_marked():

@@ -11,13 +11,7 @@ from digit_core.classifier import Network, load_classifier
 from digit_core.errors import DataUnavailable, ModelUnavailable
 from digit_core.exams import EXAMS, Exam, find_marks, list_exams, load_exam, take_exam
 from digit_core.model_store import load_info
-from digit_core.settings import read_settings
 from digit_core.synthetic import draw_digits
-
-
-@pytest.fixture
-def settings():
-    return read_settings()
 
 
 @pytest.fixture(scope="module")

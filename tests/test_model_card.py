@@ -6,12 +6,6 @@ from digit_core.exams import Marks
 from digit_core.model_archive import export_model
 from digit_core.model_card import list_figures, list_settings, list_sources, write_card
 from digit_core.model_store import load_evaluation, load_info
-from digit_core.settings import read_settings
-
-
-@pytest.fixture
-def settings():
-    return read_settings()
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from digit_core.foreign import adapt_network, load_foreign
 from digit_core.model_archive import export_model
 from digit_core.model_import import import_model
 from digit_core.model_store import STARTERS, list_models, load_info, load_network
-from digit_core.settings import ROOT, read_settings
+from digit_core.settings import ROOT
 from digit_core.synthetic import draw_digits
 from digit_core.types import TrainConfig
 
@@ -39,11 +39,6 @@ BOMB = 450 * 2**20  # bytes
 
 def run(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-@pytest.fixture
-def settings():
-    return read_settings()
 
 
 @pytest.fixture(scope="module")

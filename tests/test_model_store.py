@@ -33,11 +33,6 @@ from digit_core.synthetic import draw_digits
 from digit_core.types import Drawing, TrainConfig
 
 
-@pytest.fixture
-def settings():
-    return read_settings()
-
-
 def test_threads_that_write_the_same_file_do_not_meet(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda number: write_file(tmp_path / "file", bytes([number]) * 1000), range(200)))
