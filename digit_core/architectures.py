@@ -5,15 +5,21 @@ Keras, and TensorFlow below it, are imported only when a network is built: the s
 
 import importlib.util
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from digit_core.errors import InvalidConfig, TrainingUnavailable
+from digit_core.strokes import turn
 from digit_core.types import Layer, TrainConfig
 
 SIDE, CLASSES = 28, 10
 FEATURES = 1_024  # of an image, at most, by which it is compared and judged
+STRAIGHT = 0.0, 0.0
+VIEWS = STRAIGHT, (8.0, 0.7), (-8.0, -0.7)  # how an image is looked at: degrees clockwise, pixels right and down
 HALF_PRECISION = {"avx512_bf16", "amx_bf16"}  # processor features with which bfloat16 is fast
 
 
@@ -146,6 +152,47 @@ def tell_features(network: Any) -> Any:
     padded = layers.ZeroPadding1D((0, -count % together), name="features_padded")(rows)
     means = layers.AveragePooling1D(together, name="features_means")(padded)
     return layers.Flatten(name="features_told")(means)
+
+
+def make_reader(network: Any, views: Sequence[tuple[float, float]] = VIEWS) -> Any:
+    """What serves, made of a Keras network: a Keras model `(N, 28, 28, 1) float32` in 0-1 -> features `(N, F)`, with F
+    of at most FEATURES, and probabilities `(N, 10)`.
+
+    Both are means over several views of the image, turned and moved a little (test-time augmentation, Krizhevsky et al.
+    2012), which the network looks at in one batch. Raises TrainingUnavailable without TensorFlow.
+    """
+    keras = import_keras()
+    image = keras.Input((SIDE, SIDE, 1), name="image")
+    seen = keras.ops.concatenate([_see(image, *view) for view in views], axis=0)
+    said = keras.Model(network.inputs, [tell_features(network), network.output])(seen)
+    return keras.Model(image, [_average(each, len(views)) for each in said])
+
+
+def _see(image: Any, degrees: float, shift: float) -> Any:
+    """A tensor of images `(N, 28, 28, 1)`, each turned about its centre and moved; what comes in from outside is 0."""
+    from keras import ops
+
+    if (degrees, shift) == STRAIGHT:
+        return image
+    centre = SIDE / 2  # MNIST's centre of mass, counted from the first pixel's middle
+    places = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1).reshape(-1, 2)  # x and y
+    (came_from,) = turn([places - centre - shift], -np.radians(degrees))
+    came_from += centre
+    corner = np.floor(came_from).astype(int)
+    share = came_from - corner
+    right_down = np.array([(0, 0), (1, 0), (0, 1), (1, 1)])[:, None]
+    at = corner + right_down  # (4, 784, 2), the neighbours between which a pixel lies
+    weights = np.abs(1 - right_down - share).prod(axis=-1) * ((at >= 0) & (at < SIDE)).all(axis=-1)
+    x, y = at.clip(0, SIDE - 1).transpose(2, 0, 1)
+    neighbours = ops.take(ops.reshape(image, (-1, SIDE * SIDE)), (y * SIDE + x).astype(np.int32), axis=1)
+    return ops.reshape(ops.sum(neighbours * weights.astype(np.float32), axis=1), (-1, SIDE, SIDE, 1))
+
+
+def _average(told: Any, views: int) -> Any:
+    """The mean `(N, F)` of what is told of all views, `(views * N, F)`."""
+    from keras import ops
+
+    return ops.mean(ops.reshape(told, (views, -1, told.shape[-1])), axis=0)
 
 
 def _dense_layers(config: TrainConfig) -> list[Any]:

@@ -14,7 +14,7 @@ from digit_core.synthetic import draw_digit
 
 DIGITS, OTHERS = 4_000, 8_000
 SEED = 716
-BANK_FILE = "bank-3.npz"  # another number for what is drawn otherwise
+BANK_FILE = "bank-4.npz"  # another number for what is drawn otherwise
 REPORT = 500  # drawings between two reports of progress
 
 

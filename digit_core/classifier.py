@@ -16,7 +16,7 @@ from digit_core.settings import Settings
 from digit_core.types import ModelInfo, Prediction
 
 IS_DIGIT = 0.5  # the least digit score of what is taken for a digit
-BATCH = 256  # images in one call: more gains nothing and holds the lock longer
+BATCH = 64  # images in one call: more takes longer for each, and holds the lock longer
 
 
 class Network:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from digit_core.architectures import import_keras, tell_features
+from digit_core.architectures import import_keras
 from digit_core.bank import Bank
 from digit_core.training import to_input
 
@@ -20,11 +20,11 @@ KNOWN = 1.5  # digits that the network was trained on, for each image that is no
 EPOCHS, BATCH = 15, 256
 UNITS = 128, 128
 UNLIKELY = 1e-5  # probabilities below are all alike
-LOOKED, LEARNED = 0.4, 0.9  # the share done when the larger network has looked, and when the small one has learned
+LOOKED, LEARNED = 0.6, 0.9  # the share done when the larger network has looked, and when the small one has learned
 
 
 def learn_digit_score(
-    network: Any,
+    reader: Any,
     bank: Bank,
     x_known: np.ndarray,
     y_known: np.ndarray,
@@ -32,16 +32,16 @@ def learn_digit_score(
     seed: int = 0,
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> Any:
-    """Learn to tell digits from the rest, from the features and the probabilities of a trained Keras network.
+    """Learn to tell digits from the rest, from the features and the probabilities that a reader tells.
 
-    x_known, y_known: what it was trained on, -1 for what is no digit; validating: other digits, by kind, that choose
-    the threshold; images `(N, 28, 28) uint8`. `on_progress` is told the share done, 0-1.
+    reader: a Keras model, as `make_reader` makes it; x_known, y_known: what its network was trained on, -1 for what is
+    no digit; validating: other digits, by kind, that choose the threshold; images `(N, 28, 28) uint8`. `on_progress` is
+    told the share done, 0-1.
     Returns a Keras model `[(N, F) features, (N, 10) probabilities] -> (N, 1) float32` in 0-1, at least 0.5 for what is
     taken for a digit: for all but about TURNED_AWAY of the kind that is hardest to tell, before weights become int8.
     Raises TrainingUnavailable.
     """
     keras, rng = import_keras(), np.random.default_rng(seed)
-    look = keras.Model(network.inputs, [tell_features(network), network.output])
     others = np.concatenate([bank.others, x_known[y_known < 0]])
     known = np.flatnonzero(y_known >= 0)
     chosen = rng.permutation(known)[: int(KNOWN * len(others))]
@@ -53,13 +53,13 @@ def learn_digit_score(
     learned = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: on_progress(LOOKED + (LEARNED - LOOKED) * (epoch + 1) / EPOCHS)
     )
-    seen = _look(look, np.concatenate([digits, others]), looked)
+    seen = _look(reader, np.concatenate([digits, others]), looked)
     is_digit = np.arange(len(digits) + len(others)) < len(digits)
     head, score = _build(keras, seen, seed)
     head.compile("adam", loss=keras.losses.BinaryCrossentropy(from_logits=True))
     head.fit(seen, is_digit, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=[learned])
     kinds = (*validating, bank.digits[-HELD_OUT:])
-    least = min(float(np.quantile(head.predict(_look(look, kind), verbose=0), TURNED_AWAY)) for kind in kinds)
+    least = min(float(np.quantile(head.predict(_look(reader, kind), verbose=0), TURNED_AWAY)) for kind in kinds)
     on_progress(1.0)
     last = head.layers[-1]
     weights, bias = last.get_weights()
@@ -67,9 +67,9 @@ def learn_digit_score(
     return score
 
 
-def _look(look: Any, images: np.ndarray, *callbacks: Any) -> list[np.ndarray]:
-    """What the network makes of images: features `(N, F)` and probabilities `(N, 10)`, both float32."""
-    return list(look.predict(to_input(images), batch_size=BATCH, verbose=0, callbacks=list(callbacks)))
+def _look(reader: Any, images: np.ndarray, *callbacks: Any) -> list[np.ndarray]:
+    """What the reader makes of images: features `(N, F)` and probabilities `(N, 10)`, both float32."""
+    return list(reader.predict(to_input(images), batch_size=BATCH, verbose=0, callbacks=list(callbacks)))
 
 
 def _build(keras: Any, seen: list[np.ndarray], seed: int) -> tuple[Any, Any]:

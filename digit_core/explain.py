@@ -20,7 +20,7 @@ from digit_core.datasets import find_mnist, load_mnist
 from digit_core.settings import Settings
 from digit_core.strokes import SIDE
 
-WINDOW = 5  # pixels, the side of what is covered at once
+REACH = 2  # pixels around each one of ink that are covered with it
 LEAST = 1e-7  # below it, one probability is as good as another
 ALBUM = 6_000  # digits among which the most alike are looked for
 ZOOM = 6  # times, that a picture of ink is larger than the image
@@ -48,13 +48,12 @@ def weigh_ink(classifier: Classifier, image: np.ndarray, digit: int, runner_up: 
     """Tell what each piece of ink does for an answer, and for it against another: twice `(28, 28) float32` in nats, 0
     where there is no ink.
 
-    Covers the image `(28, 28) uint8` window by window (occlusion, Zeiler and Fergus 2014), in one batch. A pixel's
-    weight is how much the digit's log-probability, or its log-odds against the other, falls in the mean when the pixel
-    is covered: below 0 it speaks against the answer.
+    Covers the image `(28, 28) uint8` with a window around each pixel of ink in turn (occlusion, Zeiler and Fergus
+    2014). A pixel's weight is how much the digit's log-probability, or its log-odds against the other, falls in the
+    mean when the pixel is covered: below 0 it speaks against the answer.
     """
     ink = image > 0
-    windows = _windows()
-    windows = windows[(windows & ink).any(axis=(1, 2))]
+    windows = _windows()[ink]
     covered = np.where(windows, 0, image).astype(np.uint8)
     logs = np.log(np.maximum(classifier.predict_probabilities(np.concatenate([image[None], covered])), LEAST))
     told = np.stack([logs[:, digit], logs[:, digit] - logs[:, runner_up]], axis=1)
@@ -65,11 +64,9 @@ def weigh_ink(classifier: Classifier, image: np.ndarray, digit: int, runner_up: 
 
 @cache
 def _windows() -> np.ndarray:
-    """All squares that cover a part of an image, `(W, 28, 28) bool`, those that reach beyond its edge too."""
-    starts = range(1 - WINDOW, SIDE)
-    at = np.arange(SIDE)
-    lines = np.array([(start <= at) & (at < start + WINDOW) for start in starts])
-    return np.array([np.outer(rows, columns) for rows in lines for columns in lines])
+    """The square around each pixel of an image, as far as it lies in it, `(28, 28, 28, 28) bool`."""
+    near = np.abs(np.subtract.outer(np.arange(SIDE), np.arange(SIDE))) <= REACH
+    return near[:, None, :, None] & near[:, None, :]
 
 
 def paint_ink(image: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -17,17 +17,24 @@ EXTENTS = 0.2, 1.0  # of the canvas's side, the drawing's longest
 WIDEST = 0.4  # of the longest side that the strokes span: with a wider pen they have no shape
 BOLD, BOLD_PENS = 0.4, (0.25, 0.4)  # the share of pictures drawn as with a thumb, and their pens, of that side
 FEW = 12  # points: a stroke of fewer has no corners to cut, and no piece to spare
-LEANING = (0, 0, 0, 0, 0, 0), (0.12, 0.12, 0.03, 0.14, 0.18, 0.25)
+SLOWEST = 6  # lines between the points that a device tells of a stroke, at least
+LEANING = (0, 0, 0, 0, 0, 0), (0.12, 0.12, 0.03, 0.2, 0.18, 0.25)
 TREMOR = 0.01 * 5**0.5  # of the longest side
+JITTERED, JITTER = 0.25, 0.03  # how often a hand or a device shakes at each point, and its largest spread, of that side
 WAVES = 3  # that bend the plane a drawing is written on
-JOINED, BROKEN, HOOKED = 0.04, 0.06, 0.15  # how often a pen is not lifted, skips, or slips at its ends
+JOINED, BROKEN, AGAIN = 0.08, 0.2, 0.04  # how often a pen is not lifted, or else skips, or else draws it all again
+SKIPS = 3  # of a pen that skips, at most
+OFF = 0.02  # of the longest side: how far off a stroke is put, or put again
+LATE = 0.06  # of the longest side: how much too late or too early a stroke starts and ends, at most
+HOOKED, HOOK = 0.2, 0.05  # how often an end has a hook, and how long it is, of that side
 
 
 def vary(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """Write a drawing again, as another hand on another day: slant, proportions, curvature, speed, tremor, gaps.
 
-    strokes: each `(K, 2)`, y down, in any unit. Returns as many strokes or one more or less, each `(K, 2) float64`, in
-    a box of about 1 x 1 around the origin. Raises EmptyDrawing when there is no point.
+    strokes: each `(K, 2)`, y down, in any unit. Returns as many strokes, or one less where the pen is not lifted, up to
+    `SKIPS` more where it skips, twice as many where it goes over them again; each `(K, 2) float64`, in a box of about
+    1 x 1 around the origin. Raises EmptyDrawing when there is no point.
     """
     strokes = tuple(stroke for stroke in strokes if len(stroke))
     if not strokes:
@@ -36,12 +43,17 @@ def vary(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> tuple[np.
     if len(varied) > 1 and rng.random() < JOINED:
         varied[:2] = [np.concatenate(varied[:2])]
     elif rng.random() < BROKEN:
-        varied = _skip(varied, rng)
+        for _ in range(rng.integers(SKIPS) + 1):
+            varied = _skip(varied, rng)
+    elif rng.random() < AGAIN:
+        varied += [stroke + rng.normal(0, OFF, 2) for stroke in varied]
     lengths = [len(stroke) for stroke in varied]
     points = np.concatenate([_slip(stroke, rng) for stroke in varied])
-    points += np.repeat(rng.normal(0, 0.02, (len(varied), 2)), lengths, axis=0)
+    points += np.repeat(rng.normal(0, OFF, (len(varied), 2)), lengths, axis=0)
     points = lean(_wave(points, rng), LEANING, rng)
     points += shake(len(points), TREMOR * np.exp(rng.normal(0, 0.5)), rng)
+    if rng.random() < JITTERED:
+        points += rng.normal(0, rng.uniform(0, JITTER), points.shape)
     return tuple(np.split(points, np.cumsum(lengths)[:-1]))
 
 
@@ -94,10 +106,10 @@ def draw_on_canvas(
 
 
 def _hurry(stroke: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Cut corners as a fast hand does, and tell fewer points, as a slow device does."""
-    corners, step = rng.integers(0, 3), int(rng.integers(1, 4))
+    """Cut corners as a fast hand does, and tell fewer points, as a slow device does: from all to few, log-uniformly."""
     if len(stroke) < FEW:
         return stroke
+    corners, step = rng.integers(0, 3), int(np.exp(rng.uniform(0, np.log(len(stroke) / SLOWEST))))
     for _ in range(corners):
         stroke[1:-1] = (stroke[:-2] + 2 * stroke[1:-1] + stroke[2:]) / 4
     return np.concatenate([stroke[:-1:step], stroke[-1:]])
@@ -121,9 +133,9 @@ def _slip(stroke: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     stroke = stroke.copy()
     for end, inner in ((0, 3), (-1, -4)):
         away = stroke[end] - stroke[inner]
-        stroke[end] += rng.uniform(-0.06, 0.06) * away / max(float(np.hypot(*away)), 1e-6)
+        stroke[end] += rng.uniform(-LATE, LATE) * away / max(float(np.hypot(*away)), 1e-6)
         if rng.random() < HOOKED:
-            stroke[end] += rng.normal(0, 0.03, 2)
+            stroke[end] += rng.normal(0, HOOK, 2)
     return stroke
 
 

@@ -84,6 +84,7 @@ def write_card(info: ModelInfo, evaluation: Evaluation, stress: Marks | None = N
         f"{info.created_at:%Y-%m-%d}, with {', '.join(f'{name} {number}' for name, number in info.versions.items())}.",
         "## Figures",
         "\n".join(["| what | figure |", "|---|---:|", *(f"| {name} | {figure} |" for name, figure in figures.items())]),
+        "They are of `model.tflite`, which serves and may look at an image several times; `model.keras` looks once.",
         "Stress drawings are digits that the program draws small, bold, tilted, as pictures and as photographs. A "
         "network that learned from such drawings knows their kind."
         if stress

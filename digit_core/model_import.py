@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from digit_core.architectures import CLASSES
+from digit_core.architectures import CLASSES, STRAIGHT, make_reader
 from digit_core.bank import load_bank
 from digit_core.classifier import Network, load_classifier
 from digit_core.datasets import find_mnist, load_mnist, load_synthetic
 from digit_core.digit_score import learn_digit_score
-from digit_core.errors import ModelUnavailable, StorageFailed
+from digit_core.errors import DigitError, ModelUnavailable
 from digit_core.evaluation import calibrate, evaluate
 from digit_core.foreign import ENDINGS, adapt_network, has_convolution, load_foreign
 from digit_core.measuring import measure
@@ -120,11 +120,13 @@ def _adopt(path: Path, folder: Path, settings: Settings, brightest: int, on_prog
     validation = dataset.x_train[-CALIBRATING:], dataset.y_train[-CALIBRATING:]
     on_progress("Drawing digits and scribbles, and learning what is no digit")
     learned = dataset.x_train[:-CALIBRATING], dataset.y_train[:-CALIBRATING]
-    judge = learn_digit_score(adapted, load_bank(settings), *learned, [validation[0]])
-    on_progress("Converting the network")
+    bank = load_bank(settings)
     try:
-        save_network(adapted, folder, judge)
-    except StorageFailed:
+        reader = make_reader(adapted, (STRAIGHT,))
+        judge = learn_digit_score(reader, bank, *learned, [validation[0]])
+        on_progress("Converting the network")
+        save_network(adapted, reader, judge, folder)
+    except DigitError:
         raise
     except Exception as error:  # whatever it is, it is this network's
         raise ModelUnavailable(NOT_CONVERTED) from error

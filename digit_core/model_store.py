@@ -23,7 +23,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from digit_core.architectures import accuracy, import_keras, tell_features
+from digit_core.architectures import accuracy, import_keras
 from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed
 from digit_core.settings import STARTERS, Settings
 from digit_core.types import (
@@ -190,11 +190,12 @@ def load_network(model_id: str, settings: Settings) -> Any:
             raise ModelUnavailable(f"{path.name} of model {model_id} cannot be read. Restore it.") from error
 
 
-def save_network(network: Any, folder: Path, judge: Any) -> None:
-    """Write a Keras model as `model.keras`, without its optimizer, and as `model.tflite`.
+def save_network(network: Any, reader: Any, judge: Any, folder: Path) -> None:
+    """Write a Keras model as `model.keras`, without its optimizer, and the reader made of it as `model.tflite`.
 
-    The latter holds its weights as int8, which LiteRT multiplies four times as fast, and has three outputs:
-    `probabilities`, the `features` they come from, and the `digit_score` that the judge, a Keras model, makes of both.
+    The latter holds its weights as int8, which LiteRT multiplies four times as fast, and has three outputs: the
+    reader's `probabilities` and `features`, and the `digit_score` that the judge, a Keras model, makes of both. Raises
+    StorageFailed when the folder cannot be written, TrainingUnavailable without TensorFlow.
     """
     keras = import_keras()
     import tensorflow
@@ -203,10 +204,10 @@ def save_network(network: Any, folder: Path, judge: Any) -> None:
         network.compile()
         paths = [Path(scratch) / name for name in NETWORK_FILES]
         network.save(paths[0])
-        features = tell_features(network)
-        score = judge([features, network.output])
-        outputs = {"probabilities": network.output, "features": features, "digit_score": score}
-        keras.Model(network.input, outputs).export(
+        features, probabilities = reader.outputs
+        score = judge(reader.outputs)
+        outputs = {"probabilities": probabilities, "features": features, "digit_score": score}
+        keras.Model(reader.input, outputs).export(
             paths[1],
             format="litert",
             verbose=False,

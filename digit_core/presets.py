@@ -9,7 +9,7 @@ from dataclasses import replace
 from statistics import median
 from typing import Literal, NamedTuple, get_args
 
-from digit_core.architectures import choose_precision, measure_network
+from digit_core.architectures import VIEWS, choose_precision, measure_network
 from digit_core.bank import BANK_FILE
 from digit_core.datasets import CHOOSING_DRAWINGS, SYNTHETIC_FILE, count_images
 from digit_core.settings import Settings
@@ -47,7 +47,7 @@ RECIPES: dict[Recipe, TrainConfig] = {  # of the starter models
     "best-cnn": TrainConfig(
         "cnn",
         "mnist+drawings",
-        epochs=36,
+        epochs=32,
         batch_size=256,
         learning_rate=4e-3,
         filters=(24, 48, 96),
@@ -58,7 +58,7 @@ RECIPES: dict[Recipe, TrainConfig] = {  # of the starter models
     "best-ann": TrainConfig(
         "ann",
         "mnist+drawings",
-        epochs=40,
+        epochs=60,
         batch_size=256,
         learning_rate=3e-3,
         hidden_units=(1024, 512, 256),
@@ -74,7 +74,7 @@ NORMALISED, FULL_PRECISION = 1.6, 1.5  # times as long with batch normalisation,
 START_SECONDS = 3.0  # until the first batch is done
 LOAD_SECONDS = 5.0  # TensorFlow's
 SECONDS_TO_MAKE = {"synthetic": 12.0, "pen-digits": 2.0, "drawings": 150.0}  # the images of a data set
-MEASURE_SECONDS, COMPARE_SECONDS = 5.0, 12.0  # what was trained, and a lesson beside what it began as
+MEASURE_SECONDS, COMPARE_SECONDS = 8.0, 20.0  # what was trained, and a lesson beside what it began as
 SECONDS_PER_JUDGED = 3e-4  # image from which it learns what is no digit, beside reading it
 JUDGED, JUDGED_WITH_DRAWINGS = 23_000, 73_000  # images, as many as digit_score takes of the bank and of others
 SECONDS_TO_DRAW_BANK = 25.0
@@ -120,7 +120,7 @@ def forecast(config: TrainConfig, settings: Settings, pace: float = 1.0) -> Fore
         loading=pace * LOAD_SECONDS,
         training=estimate_seconds(config, pace),
         bank=0.0 if (settings.data / BANK_FILE).is_file() else pace * SECONDS_TO_DRAW_BANK,
-        judging=pace * judged * (SECONDS_PER_JUDGED + multiplications * SECONDS_PER_MULTIPLICATION),
+        judging=pace * judged * (SECONDS_PER_JUDGED + len(VIEWS) * multiplications * SECONDS_PER_MULTIPLICATION),
         measuring=pace * (COMPARE_SECONDS if config.base_model_id else MEASURE_SECONDS),
     )
 

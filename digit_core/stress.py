@@ -13,7 +13,7 @@ from digit_core.strokes import SIDE, turn
 from digit_core.synthetic import draw_digit
 from digit_core.types import Drawing
 
-FILE = "stress-1.npz"  # another number where they are drawn otherwise
+FILE = "stress-2.npz"  # another number where they are drawn otherwise
 SEED = 7_301  # from which nothing is drawn to train on
 WAYS = ("small", "bold", "tilted", "picture", "photograph")
 EACH = 8  # of a digit in a way

@@ -1,7 +1,7 @@
 """Pen strokes -> the 28 x 28 image that MNIST would have made of them.
 
-The pen's width and the drawing's size are forgotten: what was drawn is scaled to MNIST's box and drawn again with
-MNIST's own pen. The way follows LeCun et al. 1998 (20-pixel box, centre of mass in 28 x 28).
+The pen's width, the drawing's size and the hand's trembling are forgotten: what was drawn is scaled to MNIST's box and
+drawn again with MNIST's own pen. The way follows LeCun et al. 1998 (20-pixel box, centre of mass in 28 x 28).
 """
 
 import math
@@ -22,6 +22,9 @@ SIDE = 28
 CENTRE = SIDE / 2 + 0.5  # pixels from the edge: MNIST's mean centre of mass is pixel index 14.0
 PEN = 2.4  # pixels, the pen of MNIST's middle half
 SCALE = 8  # supersampling
+TREMBLE = PEN / 4  # pixels along strokes of which one spans the box: the spread of the weights that smooth them
+SAMPLES = 3  # points of a smoothed stroke in each spread
+LONGEST = 1_000  # spreads that all strokes have together: longer ones, ten times a digit's, are not smoothed
 MARGIN = 18  # pixels around the box, so that the window around any centre of mass lies inside
 SHIFT = 4  # fractional bits of OpenCV's coordinates
 
@@ -102,14 +105,20 @@ def strokes_from_canvas(canvas: Any) -> tuple[np.ndarray, ...]:
 
 
 def render(strokes: Sequence[np.ndarray]) -> np.ndarray:
-    """Draw strokes as MNIST would: a 20-pixel box, MNIST's pen, the centre of mass in the middle.
+    """Draw strokes as MNIST would: smoothed, in a 20-pixel box, with MNIST's pen, the centre of mass in the middle.
 
     strokes: each `(K, 2)` finite numbers, y down, in any unit. Returns `(28, 28) uint8`, ink bright. Strokes that are
     all one point give a dot. Raises EmptyDrawing when there is no point.
     """
-    if not any(len(stroke) for stroke in strokes):
+    strokes = [stroke for stroke in strokes if len(stroke)]
+    if not strokes:
         raise EmptyDrawing("The drawing has no ink. Draw a digit.")
-    points = np.concatenate([stroke for stroke in strokes if len(stroke)])
+    bent = [stroke for stroke in strokes if len(stroke) > 2]
+    largest = max((np.ptp(stroke, axis=0).max() for stroke in bent), default=0.0)  # a far dot is left out of account
+    spread = largest * TREMBLE / (BOX - PEN)
+    if sum(_measure_way(stroke)[-1] for stroke in bent) < LONGEST * spread:
+        strokes = [smooth(stroke, spread) for stroke in strokes]
+    points = np.concatenate(strokes)
     low, high = points.min(axis=0), points.max(axis=0)
     extent = (high - low).max()
     zoom = SCALE * (BOX - PEN) / extent if extent > SMALLEST else 0.0
@@ -117,9 +126,31 @@ def render(strokes: Sequence[np.ndarray]) -> np.ndarray:
     side = SCALE * (BOX + 2 * MARGIN)
     sheet = np.zeros((side, side), np.uint8)
     for stroke in strokes:
-        if len(stroke):
-            _draw_line(sheet, (stroke - (low + high) / 2) * zoom + middle, round(PEN * SCALE), cv2.LINE_8)
+        _draw_line(sheet, (stroke - (low + high) / 2) * zoom + middle, round(PEN * SCALE), cv2.LINE_8)
     return _centre(sheet)
+
+
+def smooth(stroke: np.ndarray, spread: float) -> np.ndarray:
+    """Take the trembling out of a stroke `(K, 2)`: each place becomes the mean of those around it along the stroke,
+    with normal weights of that spread, in the stroke's unit; its ends stay.
+
+    Returns `(L, 2)`, three points for each spread on the way. A line between two points, and what is shorter than the
+    spread, come back as they are.
+    """
+    if len(stroke) < 3 or (way := _measure_way(stroke))[-1] <= spread:
+        return stroke
+    count = int(SAMPLES * way[-1] / spread)
+    even = np.linspace(0, way[-1], count + 1)
+    points = np.stack([np.interp(even, way, line) for line in (stroke - stroke[0]).T], axis=1)
+    reach = min(3 * SAMPLES, count)
+    weights = np.exp(-((np.arange(-reach, reach + 1) / SAMPLES) ** 2) / 2)
+    points = np.concatenate([-points[reach:0:-1], points, 2 * points[-1] - points[-2 : -reach - 2 : -1]])
+    return stroke[0] + np.stack([np.convolve(line, weights / weights.sum(), "valid") for line in points.T], axis=1)
+
+
+def _measure_way(stroke: np.ndarray) -> np.ndarray:
+    """How far each point of a stroke `(K, 2)` lies along it, `(K,)`."""
+    return np.concatenate([[0.0], np.hypot(*np.diff(stroke, axis=0).T).cumsum()])
 
 
 def place(strokes: Sequence[np.ndarray], extent: float, at: ArrayLike) -> tuple[np.ndarray, ...]:

@@ -17,7 +17,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from digit_core import runs
-from digit_core.architectures import build_network, check_tensorflow, choose_precision
+from digit_core.architectures import build_network, check_tensorflow, choose_precision, make_reader
 from digit_core.bank import load_bank
 from digit_core.classifier import Network
 from digit_core.datasets import load_dataset, part_validation
@@ -357,9 +357,10 @@ def _train(
         stages.judge(0.0)
         x_known, y_known, x_validation, _ = split_validation(dataset, config.validation_fraction)
         kinds = part_validation(dataset.name, x_validation)
-        judge = learn_digit_score(trained, bank, x_known, y_known, kinds, config.seed, stages.judge)
+        reader = make_reader(trained)
+        judge = learn_digit_score(reader, bank, x_known, y_known, kinds, config.seed, stages.judge)
         stages.report("Measuring it on the test images", stages.ahead.measuring)
-        save_network(trained, folder, judge)
+        save_network(trained, reader, judge, folder)
         evaluation, calibration = _evaluate(folder, config, dataset)
         if base and lessons:
             stages.report(f"Comparing it with {name_of(base.model_id)}", stages.ahead.measuring / 2)

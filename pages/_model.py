@@ -92,7 +92,9 @@ def _show_layers(info: ModelInfo) -> None:
             alt="The layers in their order: the shape of what each gives, its parameters and multiplications",
         )
         parameters, multiplications = (int(table[name].sum()) for name in ("parameters", "multiplications"))
-        st.caption(f"Together {parameters:,} parameters and {multiplications:,} multiplications an image.")
+        st.caption(
+            f"Together {parameters:,} parameters and {multiplications:,} multiplications for a look at an image."
+        )
 
 
 def _show_settings(info: ModelInfo) -> None:

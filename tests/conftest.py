@@ -245,6 +245,12 @@ def app() -> AppTest:
     return open_app()
 
 
+@pytest.fixture
+def train(app: AppTest) -> AppTest:
+    """The train page, without a browser."""
+    return app.switch_page("train.py").run()
+
+
 @pytest.fixture(scope="session")
 def mnist() -> Dataset:
     """MNIST, from the file that `DIGIT_LAB_MNIST` names."""

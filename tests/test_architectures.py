@@ -1,10 +1,20 @@
+import cv2
 import numpy as np
 import pytest
 
-from digit_core.architectures import build_network, import_keras, list_layers, measure_network, tell_features
+from digit_core.architectures import (
+    STRAIGHT,
+    build_network,
+    import_keras,
+    list_layers,
+    make_reader,
+    measure_network,
+    tell_features,
+)
 from digit_core.errors import InvalidConfig
 from digit_core.model_store import load_info
 from digit_core.settings import read_settings
+from digit_core.training import to_input
 from digit_core.types import Layer, TrainConfig
 
 LENET = TrainConfig(
@@ -61,3 +71,29 @@ def test_many_features_are_averaged_so_many_neighbours_at_a_time():
     both = keras.Model(network.input, [network.get_layer("features").output, tell_features(network)])
     features, told = (np.asarray(each)[0] for each in both(image))
     np.testing.assert_allclose(told[:964], features[: 964 * 13].reshape(964, 13).mean(axis=1), atol=1e-5)
+
+
+def test_a_reader_means_what_the_network_says_of_the_image_turned_and_moved():
+    network = build_network(TrainConfig("ann", hidden_units=(16,)))
+    image = np.zeros((28, 28), np.uint8)
+    cv2.line(image, (9, 21), (19, 6), 255, 2)
+    views = STRAIGHT, (20.0, 0.0), (0.0, 2.0), (-8.0, -0.7)
+    seen = []
+    for degrees, shift in views:
+        turn = cv2.getRotationMatrix2D((14, 14), -degrees, 1.0)  # of positive degrees OpenCV turns against the clock
+        turn[:, 2] += shift
+        seen.append(cv2.warpAffine(image / np.float32(255), turn, (28, 28)))
+    features, probabilities = make_reader(network, views).predict(to_input(image[None]), verbose=0)
+    alone = make_reader(network, (STRAIGHT,)).predict(np.array(seen)[..., None], verbose=0)
+    np.testing.assert_allclose(features[0], alone[0].mean(axis=0), atol=0.01)  # OpenCV rounds to 1/32 of a pixel
+    np.testing.assert_allclose(probabilities[0], alone[1].mean(axis=0), atol=0.002)
+    assert np.abs(alone[1][0] - probabilities[0]).max() > 0.01
+    np.testing.assert_allclose(alone[1][0], network(to_input(image[None])).numpy()[0], atol=1e-6)
+
+
+def test_what_a_view_moves_out_of_the_image_does_not_come_in_elsewhere():
+    network = build_network(TrainConfig("ann", hidden_units=(16,)))
+    image, empty = np.zeros((2, 1, 28, 28), np.uint8)
+    image[0, :, -1] = 255
+    away = make_reader(network, ((0.0, 1.0),))
+    np.testing.assert_allclose(*(away.predict(to_input(each), verbose=0)[1] for each in (image, empty)), atol=1e-6)

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digit_core import handwriting
 from digit_core.errors import EmptyDrawing
-from digit_core.handwriting import EXTENTS, SHEET, enter, vary
+from digit_core.handwriting import EXTENTS, SHEET, SKIPS, SLOWEST, enter, vary
 from digit_core.preprocessing import preprocess
 from digit_core.strokes import place, render
 from digit_core.synthetic import draw_digit
@@ -26,7 +27,7 @@ points = st.lists(st.tuples(st.integers(-500, 500), st.integers(-500, 500)), min
 def test_any_strokes_can_be_written_again(drawing, seed):
     strokes = tuple(np.array(stroke, dtype=np.float64) for stroke in drawing)
     again = vary(strokes, np.random.default_rng(seed))
-    assert abs(len(again) - len(strokes)) <= 1
+    assert len(strokes) - 1 <= len(again) <= max(len(strokes) + SKIPS, 2 * len(strokes))
     assert all(len(stroke) and stroke.shape[1] == 2 and np.isfinite(stroke).all() for stroke in again)
     assert np.abs(np.concatenate(again)).max() < 3
     for entered in (enter(again, np.random.default_rng(seed + number)) for number in range(3)):
@@ -49,6 +50,70 @@ def test_another_hand_writes_the_same_digit_otherwise():
         strokes = draw_digit(digit, rng)
         likenesses.append(likeness(render(strokes), render(vary(strokes, rng))))
     assert 0.6 < np.median(likenesses) < 0.95
+
+
+def rewritten(strokes, times=400):
+    return [vary(strokes, np.random.default_rng(seed)) for seed in range(times)]
+
+
+LINES = tuple(np.stack([np.linspace(0, 1, 2000), np.full(2000, y)], axis=1) for y in (0.0, 1.0))
+
+
+@pytest.fixture
+def only(monkeypatch):
+    """Of what happens to some drawings, let one happen to all of them, or none to any."""
+
+    def choose(name=None):
+        for each in ("JOINED", "BROKEN", "AGAIN", "HOOKED", "JITTERED"):
+            monkeypatch.setattr(handwriting, each, float(each == name))
+
+    return choose
+
+
+def test_pens_skip_and_are_not_lifted():
+    counts = np.array([len(again) for again in rewritten(LINES)])
+    assert 0.04 < np.mean(counts == 1) < 0.12
+    assert 0.7 < np.mean(counts == 2) < 0.8
+    assert set(counts) == {1, 2, 3, 4, 5}
+
+
+def test_a_drawing_is_gone_over_again_nearly_where_it_was(only):
+    only("AGAIN")
+    for drawing in rewritten(LINES, 40):
+        assert len(drawing) == 4
+        for first, second in zip(drawing[:2], drawing[2:], strict=True):
+            assert 0 < np.abs(first.mean(axis=0) - second.mean(axis=0)).max() < 0.25
+            assert len(first) == len(second)
+
+
+def test_some_hands_shake_at_each_point(only):
+    def measure_bends(name):
+        only(name)
+        return [np.abs(np.diff(stroke[1:-1], 2, axis=0)).mean() for (stroke,) in rewritten(LINES[:1], 60)]
+
+    assert np.median(measure_bends("JITTERED")) > 2 * np.median(measure_bends(None))
+
+
+def test_some_ends_have_a_hook(only):
+    def measure_ends(name):
+        only(name)
+        return [abs(stroke[0, 1] - stroke[1, 1]) for (stroke,) in rewritten(LINES[:1], 60)]
+
+    assert np.median(measure_ends("HOOKED")) > 2 * np.median(measure_ends(None))
+
+
+def test_a_device_tells_all_points_of_a_stroke_or_few():
+    turn = np.linspace(0, np.pi, 96)
+    whole = (np.stack([np.cos(turn), np.sin(turn)], axis=1),)
+    counts = np.array([len(again[0]) for again in rewritten(whole) if len(again) == 1])
+    assert SLOWEST < counts.min() < 10
+    assert counts.max() == 96
+    assert 0.3 < np.mean(counts < 24) < 0.7
+
+
+def test_a_stroke_of_few_points_keeps_each():
+    stroke = np.array([[0.0, 0.0], [1.0, 0.2], [2.0, 0.0], [3.0, 0.4], [4.0, 0.0]])
+    assert {len(piece) for again in rewritten((stroke,)) for piece in again} == {5}
 
 
 def test_the_same_seed_writes_the_same():

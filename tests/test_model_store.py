@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from digit_core import model_store
-from digit_core.architectures import build_network, import_keras
+from digit_core.architectures import build_network, import_keras, make_reader
 from digit_core.classifier import Classifier, Network, load_classifier
 from digit_core.errors import InvalidConfig, ModelUnavailable, StorageFailed
 from digit_core.model_store import (
@@ -27,9 +27,11 @@ from digit_core.model_store import (
     write_file,
 )
 from digit_core.preprocessing import preprocess
+from digit_core.presets import RECIPES
 from digit_core.settings import read_settings
 from digit_core.strokes import render
 from digit_core.synthetic import draw_digits
+from digit_core.training import to_input
 from digit_core.types import Drawing, TrainConfig
 
 
@@ -48,6 +50,12 @@ def test_the_starters_are_small_enough_to_be_committed():
     names = ("model.keras", "model.tflite", "evaluation.json", "config.json", "metadata.json")
     files = [STARTERS / model_id / name for model_id in STARTER_IDS for name in names]
     assert sum(path.stat().st_size for path in files) < 12e6  # the ANN has 1.5 million parameters
+
+
+@pytest.mark.parametrize(("model_id", "recipe"), [("ann", "best-ann"), ("cnn", "best-cnn")])
+def test_the_starters_are_made_by_their_recipes(model_id, recipe, settings):
+    config = load_info(model_id, settings).config
+    assert config == dataclasses.replace(RECIPES[recipe], seed=config.seed)
 
 
 @pytest.mark.parametrize(("model_id", "least"), [("ann", 0.993), ("cnn", 0.995)])
@@ -224,19 +232,21 @@ class FakeJudge:
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras 3.15 under NumPy 2.4
-def test_a_network_is_served_with_its_features_and_answers_as_it_did(tmp_path):
+def test_a_reader_is_served_with_its_features_and_answers_as_it_did(tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
     network = build_network(TrainConfig("ann", hidden_units=(32, 16)))
-    save_network(network, tmp_path, FakeJudge())
+    reader = make_reader(network)
+    save_network(network, reader, FakeJudge(), tmp_path)
     content = (tmp_path / "model.tflite").read_bytes()
     names = Interpreter(model_content=content).get_signature_list()["serving_default"]["outputs"]
     assert sorted(names) == ["digit_score", "features", "probabilities"]
     images = np.random.default_rng(0).integers(0, 256, (5, 28, 28)).astype(np.uint8)
-    expected = network(images[..., None] / np.float32(255)).numpy()
+    expected = reader.predict(to_input(images), verbose=0)[1]
     served = Network(content)
     probabilities, scores = served.judge(images)
     np.testing.assert_allclose(probabilities, expected, atol=2e-2)  # int8
+    assert np.abs(probabilities - network(to_input(images)).numpy()).max() > 4e-2  # which looks but once
     np.testing.assert_array_equal(served.probabilities(images), probabilities)
     np.testing.assert_allclose(scores, probabilities.max(axis=1), atol=1e-6)
     assert served.features(images).shape == (5, 16)

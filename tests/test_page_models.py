@@ -299,7 +299,7 @@ def test_a_model_tells_its_layers_and_settings():
     layers = page.dataframe[1].value
     assert layers["layer"].iloc[0] == "Convolution 3 × 3"
     assert layers["parameters"].sum() == 170_914
-    assert "170,914 parameters and 16,435,008 multiplications" in said(page)
+    assert "170,914 parameters and 16,435,008 multiplications for a look" in said(page)
 
 
 def test_of_an_imported_model_the_layers_are_not_known(mine):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from digit_core import strokes as strokes_module
 from digit_core.errors import DigitError, EmptyDrawing, TooLarge, UnreadableInput
 from digit_core.strokes import (
     BOX,
@@ -15,9 +16,11 @@ from digit_core.strokes import (
     MAX_POINTS,
     PEN,
     SIDE,
+    place,
     read_strokes,
     render,
     sketch,
+    smooth,
     strokes_from_canvas,
     turn,
 )
@@ -345,6 +348,56 @@ def test_more_points_along_the_same_line_change_nothing_that_is_seen():
 def test_the_direction_of_the_pen_does_not_matter():
     for strokes in digits():
         assert difference(render(strokes), render([stroke[::-1] for stroke in strokes])).mean() < 1
+
+
+def test_a_trembling_hand_draws_nearly_what_a_steady_one_does():
+    rng, apart = np.random.default_rng(0), []
+    for strokes in digits():
+        steady = [smooth(stroke, 0.01) for stroke in place(strokes, 1.0, (0.0, 0.0))]  # a point at each 1/300
+        shaken = [stroke + rng.normal(0, 0.02, stroke.shape) for stroke in steady]
+        apart.append(difference(render(shaken), render(steady)).mean())
+    assert np.mean(apart) < 9
+
+
+def test_smoothing_keeps_the_ends_and_the_line_and_takes_the_trembling_out():
+    line = np.stack([np.linspace(0, 10, 101), np.zeros(101)], axis=1)
+    shaken = line + np.random.default_rng(0).normal(0, 0.05, line.shape)
+    np.testing.assert_allclose(smooth(line, 0.5)[:, 1], 0, atol=1e-12)
+    smoothed = smooth(shaken, 0.5)
+    np.testing.assert_allclose(smoothed[[0, -1]], shaken[[0, -1]], atol=1e-9)
+    assert smoothed[:, 1].std() < shaken[:, 1].std() / 2
+
+
+@pytest.mark.parametrize(
+    "stroke",
+    [
+        np.zeros((1, 2)),
+        np.array([(0.0, 0.0), (10.0, 0.0)]),
+        np.array([(0.0, 0.0), (0.1, 0.0), (0.2, 0.1)]),  # shorter than the spread
+    ],
+)
+def test_what_has_no_trembling_that_could_be_told_is_not_smoothed(stroke):
+    assert smooth(stroke, 0.5) is stroke
+
+
+def test_a_tap_far_away_leaves_the_strokes_as_they_would_be_without_it(monkeypatch):
+    spreads = []
+    monkeypatch.setattr(strokes_module, "smooth", lambda stroke, spread: spreads.append(spread) or stroke)
+    (digit,) = draw_digit(6, np.random.default_rng(0))
+    render([digit])
+    render([digit, np.array([(9.0, 9.0)])])
+    assert spreads == [spreads[0]] * 3 and spreads[0] > 0
+
+
+def test_a_long_scribble_is_drawn_as_it_is(monkeypatch):
+    smoothed = []
+    monkeypatch.setattr(strokes_module, "smooth", lambda stroke, spread: smoothed.append(stroke) or stroke)
+    zigzag = np.stack([np.arange(60) / 60, np.arange(60) % 2], axis=1)
+    render([zigzag[:20]])
+    assert len(smoothed) == 1
+    render([zigzag])
+    render([zigzag[i : i + 3] for i in range(0, 60, 3)])
+    assert len(smoothed) == 1
 
 
 def test_points_in_one_place_are_a_dot_in_the_middle():

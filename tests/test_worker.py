@@ -19,14 +19,16 @@ from filelock import FileLock
 from images import draw_dataset
 
 from digit_core import runs, worker
+from digit_core.architectures import VIEWS, make_reader
 from digit_core.classifier import Network
 from digit_core.datasets import SYNTHETIC_FILE
 from digit_core.diary import append_event, read_events
 from digit_core.errors import DataUnavailable, ModelUnavailable, StorageFailed, TrainingUnavailable
 from digit_core.learning import plan_fine_tuning
-from digit_core.model_store import list_models, load_info, read_model_file, to_json
+from digit_core.model_store import list_models, load_info, load_network, read_model_file, to_json
 from digit_core.settings import ROOT, STARTERS
 from digit_core.synthetic import draw_digits
+from digit_core.training import to_input
 from digit_core.types import TrainConfig, TrainEvent
 from digit_core.worker import execute_run
 
@@ -88,6 +90,10 @@ def test_a_run_trains_in_a_process_of_its_own_and_its_model_serves(settings):
         *("config.json", "events.jsonl", "evaluation.json", "metadata.json", "model.keras", "model.tflite"),
         *("sample.npz", "mistakes.npz", "worker.log", "run.lock"),
     }
+    images, network = draw_digits(200, seed=9)[0], load_network(run_id, settings)
+    served = Network(read_model_file(info, "model.tflite", settings)).probabilities(images)
+    thrice, once = (make_reader(network, views).predict(to_input(images), verbose=0)[1] for views in (VIEWS, VIEWS[:1]))
+    assert np.abs(served - thrice).mean() < np.abs(served - once).mean() / 5
 
 
 def test_a_teacher_that_is_gone_ends_a_run_at_once(settings):
@@ -113,8 +119,8 @@ def test_a_damaged_base_ends_a_run_before_it_trains(settings, name):
 def test_a_teacher_answers_as_the_stored_model_does(settings):
     images = draw_digits(50, seed=0)[0]
     info = load_info("ann", settings)
-    served = Network(read_model_file(info, "model.tflite", settings)).probabilities(images)
-    np.testing.assert_allclose(worker._load_teacher(info, settings)(images), served, atol=0.05)  # half precision
+    answers = load_network("ann", settings).predict(to_input(images), verbose=0)
+    np.testing.assert_allclose(worker._load_teacher(info, settings)(images), answers, atol=0.05)  # half precision
 
 
 def test_a_run_does_not_go_on_under_another_teacher(settings, monkeypatch):

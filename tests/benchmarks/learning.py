@@ -5,7 +5,7 @@ trained on MNIST alone. Writers of pen strokes play the people: BASE misreads wr
 are fed back, and the six writers 25 to 30 are read before and after. Then each of these six teaches it five drawings
 of each digit, and it reads the writer's others. As in the program, a fifth of what is fed back is held out. Beside it
 stands what comes without pen strokes by others among the images of old, and without any feedback. Prints Markdown;
-takes about seven minutes on two cores.
+takes about a quarter of an hour on two cores.
 """
 
 import dataclasses

@@ -3,13 +3,13 @@
 python -m tests.benchmarks.recognition [MODEL ...]     needs DIGIT_LAB_MNIST and DIGIT_LAB_PEN_DIGITS
 
 Prints Markdown. Beside the models stands Keras's plain convnet, trained in the same run for twelve epochs: behind this
-product's preprocessing, and behind what most apps do, which is to shrink the picture. Photographs, letters and
-scribbles are of the kinds that the recipes train on, drawn with other seeds: how well cameras and hands of other kinds
-are read, they do not tell.
+product's preprocessing, and behind what most apps do, which is to shrink the picture. The same strokes then come as
+other hands would draw them, or other devices tell them. Photographs, letters and scribbles are of the kinds that the
+recipes train on, drawn with other seeds: how well cameras and hands of other kinds are read, they do not tell.
 
 With `--writers 21-24`, or some of them, MNIST's last 5,000 training images stand in place of its test images: so it
 serves to choose by; recipes calibrate with these, so that calibration and confidence look better there than they are.
-Takes about six minutes on two cores; `--no-plain` leaves the convnet out.
+Takes about seven minutes on two cores; `--no-plain` leaves the convnet out.
 """
 
 import argparse
@@ -49,6 +49,7 @@ MEASURING = range(25, 31)  # writers
 SIDE = 280  # canvas pixels
 EDGE = 4  # pixels between ink and the canvas's corner
 PENS = (6, 20, 40)  # canvas pixels
+PEN, LARGE = 20, 0.75  # canvas pixels, and the share of the canvas that a big drawing spans
 WIDEST = 0.4  # of the longest side that the strokes span: a wider pen leaves nothing to read
 TILT = 15  # degrees
 SURE = 0.9  # confidence from which a wrong answer misleads
@@ -57,8 +58,15 @@ SCRIBBLES = 1_000
 KMNIST_BYTES = 50_000_000
 SEED = 3_000  # of photographs and scribbles
 BIG = "strokes, big and centred"
+SHAKING = 0.02  # of a drawing's size: how far off each point of a shaking hand is along each axis, root mean square
+FEW = 8  # points of a stroke, as a slow device tells it
+GAPS, PARTS = 2, 12  # that a pen leaves out of a stroke, and that a stroke has
+LONG = 24  # points of a stroke that has room for gaps, at least
+WIDER = 1.6  # times as wide as it was drawn, or as narrow
 
 Strokes = tuple[np.ndarray, ...]
+Change = Callable[[Strokes, np.random.Generator], Strokes]
+Enter = Callable[[Strokes, np.random.Generator], tuple[Drawing, np.ndarray]]
 Read = Callable[[np.ndarray], np.ndarray]  # images `(N, 28, 28) uint8` -> probabilities `(N, 10)`
 
 
@@ -83,6 +91,44 @@ def read_writers(path: Path, writers: Sequence[int]) -> tuple[list[Strokes], np.
     return [read_strokes(entry["strokes"]) for entry, _ in kept], labels, by
 
 
+def shake(strokes: Strokes, rng: np.random.Generator) -> Strokes:
+    size = np.ptp(np.concatenate(strokes), axis=0).max()
+    return tuple(stroke + rng.normal(0, SHAKING * size, stroke.shape) for stroke in strokes)
+
+
+def thin_out(strokes: Strokes, rng: np.random.Generator) -> Strokes:
+    return tuple(stroke[np.unique(np.linspace(0, len(stroke) - 1, FEW).round().astype(int))] for stroke in strokes)
+
+
+def skip(strokes: Strokes, rng: np.random.Generator) -> Strokes:
+    """Leave one of a long stroke's parts out of each of as many stretches as there are gaps, never at its ends."""
+    pieces: list[np.ndarray] = []
+    for stroke in strokes:
+        stretch = PARTS // GAPS
+        starts = rng.integers(1, stretch - 1, GAPS) + stretch * np.arange(GAPS)
+        edges = np.stack([starts, starts + 1], axis=1).ravel() * len(stroke) // PARTS
+        pieces += np.split(stroke, edges)[::2] if len(stroke) >= LONG else [stroke]
+    return tuple(pieces)
+
+
+def join(strokes: Strokes, rng: np.random.Generator) -> Strokes:
+    return (np.concatenate(strokes),)
+
+
+def widen(factor: float) -> Change:
+    return lambda strokes, rng: tuple(stroke * (factor, 1) for stroke in strokes)
+
+
+HANDS: dict[str, Change] = {
+    f"shaken by {100 * SHAKING:.0f} % of its size": shake,
+    f"told by {FEW} points a stroke": thin_out,
+    f"{WIDER} times as wide": widen(WIDER),
+    f"{WIDER} times as narrow": widen(1 / WIDER),
+    f"with {GAPS} gaps in each long stroke": skip,
+    "in one go, without a lift": join,
+}
+
+
 def lay(strokes: Strokes, pen: int, share: float, corner: bool) -> Strokes:
     """Put strokes onto the canvas so that they span a share of it, in the middle or in the corner, their ink inside."""
     extent = min(share * SIDE, SIDE - 2 * EDGE - pen)
@@ -91,17 +137,22 @@ def lay(strokes: Strokes, pen: int, share: float, corner: bool) -> Strokes:
     return place(strokes, extent, (x, y) if corner else (SIDE / 2, SIDE / 2))
 
 
-def conditions() -> Iterator[tuple[str, str, Callable[[Strokes, np.random.Generator], tuple[Drawing, np.ndarray]]]]:
+def lay_big(strokes: Strokes) -> Strokes:
+    """Put strokes onto the canvas as most people draw, big and centred, for the canvas's own pen."""
+    return lay(strokes, PEN, LARGE, corner=False)
+
+
+def conditions() -> Iterator[tuple[str, str, Enter]]:
     """Group, name, and how strokes come in: as a drawing, and as the picture that an app without strokes would have."""
 
-    def as_strokes(pen: int, share: float, corner: bool = False, degrees: float = 0.0):  # type: ignore[no-untyped-def]
+    def as_strokes(pen: int, share: float, corner: bool = False, degrees: float = 0.0) -> Enter:
         def enter(strokes: Strokes, rng: np.random.Generator) -> tuple[Drawing, np.ndarray]:
             laid = lay(turn(strokes, np.radians(degrees)), pen, share, corner)
             return Drawing(laid), sketch(laid, pen, SIDE)
 
         return enter
 
-    def as_picture(pen: int, share: float, corner: bool = False, degrees: float = 0.0):  # type: ignore[no-untyped-def]
+    def as_picture(pen: int, share: float, corner: bool = False, degrees: float = 0.0) -> Enter:
         def enter(strokes: Strokes, rng: np.random.Generator) -> tuple[Drawing, np.ndarray]:
             picture = sketch(lay(turn(strokes, np.radians(degrees)), pen, share, corner), pen, SIDE)
             return picture_from_array(picture), picture
@@ -112,21 +163,35 @@ def conditions() -> Iterator[tuple[str, str, Callable[[Strokes, np.random.Genera
         content = photograph(strokes, rng)
         return read_picture(content), cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
 
-    yield "strokes", BIG, as_strokes(20, 0.75)
+    yield "strokes", BIG, as_strokes(PEN, LARGE)
     for pen in PENS:
         yield "strokes", f"strokes, small, in a corner, pen of {pen} px", as_strokes(pen, _smallest(pen), corner=True)
     for degrees in (-TILT, TILT):
-        yield "tilts", f"strokes, tilted by {degrees}°", as_strokes(20, 0.75, degrees=degrees)
+        yield "tilts", f"strokes, tilted by {degrees}°", as_strokes(PEN, LARGE, degrees=degrees)
     for pen in PENS:
-        for size, share in {"small": _smallest(pen), "big": 0.75, "full": 1.0}.items():
+        for size, share in {"small": _smallest(pen), "big": LARGE, "full": 1.0}.items():
             yield "pictures", f"picture, {size}, pen of {pen} px", as_picture(pen, share, corner=size == "small")
     for degrees in (-TILT, TILT):
-        yield "pictures", f"picture, tilted by {degrees}°", as_picture(20, 0.75, degrees=degrees)
+        yield "pictures", f"picture, tilted by {degrees}°", as_picture(PEN, LARGE, degrees=degrees)
     yield "photographs", "photographs", as_photograph
 
 
 def _smallest(pen: int) -> float:
     return max(0.2, pen / WIDEST / SIDE)
+
+
+def hands() -> Iterator[tuple[str, Enter]]:
+    """Name, and how strokes come in, big and centred, that other hands drew, or other devices told."""
+
+    def by_hand(change: Change) -> Enter:
+        def enter(strokes: Strokes, rng: np.random.Generator) -> tuple[Drawing, np.ndarray]:
+            laid = lay_big(change(strokes, rng))
+            return Drawing(laid), sketch(laid, PEN, SIDE)
+
+        return enter
+
+    for name, change in HANDS.items():
+        yield name, by_hand(change)
 
 
 def prepare(drawing: Drawing, picture: np.ndarray) -> np.ndarray:
@@ -172,15 +237,19 @@ def measure(settings: Settings, readers: list[Reader], images: np.ndarray, label
     row("the same, sent through preprocessing", [figures.get(r.name, "") for r in readers])
 
     answers: dict[str, dict[str, np.ndarray]] = {reader.name: {} for reader in readers}
-    groups: dict[str, list[str]] = {}
-    for group, name, enter in conditions():
-        groups.setdefault(group, []).append(name)
+
+    def measure_all(name: str, enter: Enter) -> None:
         rng = np.random.default_rng(SEED)
         entered = [enter(each, rng) for each in strokes]
         seen = {see: np.array([see(*each) for each in entered]) for see in {reader.see for reader in readers}}
         for reader in readers:
             answers[reader.name][name] = reader.read(seen[reader.see])
         row(name, [share(answers[r.name][name].argmax(axis=1) == y_true) for r in readers])
+
+    groups: dict[str, list[str]] = {}
+    for group, name, enter in conditions():
+        groups.setdefault(group, []).append(name)
+        measure_all(name, enter)
 
     def worst_writer(reader: Reader) -> float:
         right = answers[reader.name][BIG].argmax(axis=1) == y_true
@@ -202,6 +271,14 @@ def measure(settings: Settings, readers: list[Reader], images: np.ndarray, label
     sure = [(r.read(np.array([r.see(*each) for each in no_digits])).max(axis=1) > SURE).mean() for r in readers]
     row(f"what is no digit taken for one with confidence above {SURE}", [f"{100 * each:.2f}" for each in sure])
 
+    several = np.mean([len(each) > 1 for each in strokes])
+    print("\nThe same strokes, big and centred, as other hands would draw them, or other devices tell them. A gap")
+    print(f"takes one of {PARTS} parts of a stroke; {several:.0%} of the drawings have more than one stroke.\n")
+    row("right, %", [reader.name for reader in readers])
+    print(f"|---|{'---:|' * len(readers)}")
+    for name, enter in hands():
+        measure_all(name, enter)
+
     print("\nPoints lost against strokes big and centred, paired, in each group's worst condition. The 95 % intervals")
     print("take drawings as independent, and do not know that the condition was picked as the worst.\n")
     for reader, (group, names) in itertools.product(readers, groups.items()):
@@ -212,8 +289,8 @@ def measure(settings: Settings, readers: list[Reader], images: np.ndarray, label
 
 
 def _no_digit(seed: int, kind: str | None = None) -> tuple[Drawing, np.ndarray]:
-    strokes = lay(scribble(np.random.default_rng([SEED, seed]), kind), 20, 0.75, corner=False)
-    return Drawing(strokes), sketch(strokes, 20, SIDE)
+    strokes = lay_big(scribble(np.random.default_rng([SEED, seed]), kind))
+    return Drawing(strokes), sketch(strokes, PEN, SIDE)
 
 
 def measure_trust(
@@ -221,7 +298,7 @@ def measure_trust(
 ) -> None:
     """Print how far the models' word is to be trusted, on MNIST, strokes big and centred, and what is no digit."""
     strokes, y_true, _ = read_writers(find_pen_digits(settings) or Path(), writers)
-    seen = np.array([prepare(Drawing(lay(each, 20, 0.75, corner=False)), np.empty(0)) for each in strokes])
+    seen = np.array([prepare(Drawing(lay_big(each)), np.empty(0)) for each in strokes])
     others = {kind: np.array([prepare(*_no_digit(i, kind)) for i in range(SCRIBBLES)]) for kind in KINDS}
     if kmnist:
         images = load_arrays(kmnist, ("x",), KMNIST_BYTES, "Name a file with x (N, 28, 28) uint8.")["x"]

@@ -230,7 +230,7 @@ def test_what_could_not_be_logged_stays_on_the_canvas_and_is_drawn_on(
     expect(verdict).to_be_visible()
     ink, connection = visitor.settle().ink(), locked_database()
     verdict.click()
-    expect(visitor.page.get_by_test_id("stAlertContentError")).to_be_visible()
+    expect(visitor.page.get_by_test_id("stAlertContentError")).to_contain_text("is locked by another program")
     visitor.page.wait_for_timeout(1500)
     assert visitor.ink() == ink
     connection.close()
@@ -240,9 +240,9 @@ def test_what_could_not_be_logged_stays_on_the_canvas_and_is_drawn_on(
 
 def test_what_could_not_be_collected_stays_on_the_canvas(fresh_server, locked_database, visit, handwriting):
     visitor = visit("/collect", fresh_server).draw(handwriting[7])
-    ink, connection = visitor.settle().ink(), locked_database()
+    ink, connection = visitor.tell().ink(), locked_database()
     visitor.press("Keep")
-    expect(visitor.page.get_by_test_id("stAlertContentError")).to_be_visible()
+    expect(visitor.page.get_by_test_id("stAlertContentError")).to_contain_text("is locked by another program")
     visitor.page.wait_for_timeout(1500)
     assert visitor.ink() == ink
     connection.close()

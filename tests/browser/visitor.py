@@ -150,9 +150,15 @@ class Visitor:
         return self._mount_again("Clear")
 
     def keep(self) -> "Visitor":
-        """Give the drawing that was asked for, once the canvas, which waits 0.2 s for more, has told of it."""
-        self.page.wait_for_timeout(400)
-        return self._mount_again("Keep")
+        """Give the drawing that was asked for."""
+        return self.tell()._mount_again("Keep")
+
+    def tell(self) -> "Visitor":
+        """Wait until the canvas, which waits 0.2 s for more strokes, has told the page of the drawing: by a timer in
+        the browser, which is as late there as the canvas's own.
+        """
+        self.page.evaluate("() => new Promise(done => setTimeout(done, 400))")
+        return self.settle()
 
     def _mount_again(self, name: str) -> "Visitor":
         self._take_up_pen()
