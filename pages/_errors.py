@@ -12,7 +12,7 @@ from digit_core.exams import Exam, list_exams, load_exam, take_exam
 from digit_core.settings import Settings
 from digit_core.types import ModelInfo, name_of
 from pages._gallery import close_image, show_gallery
-from pages._shared import percent, switch
+from pages._shared import percent, switch, wait_for
 
 NAMES = {"mnist": "MNIST test images", "stress": "Stress drawings", "feedback": "Feedback"}
 state = st.session_state
@@ -27,7 +27,7 @@ def choose_exam(settings: Settings) -> Exam | None:
         st.caption(f"MNIST is not on this machine, so its test images cannot be shown: these are drawings. {how}.")
     try:
         with st.spinner("Fetching the images"):
-            return load_exam(name, settings)
+            return wait_for(load_exam, name, settings)
     except DataUnavailable as error:
         st.info(str(error), icon=":material/draw:")
         return None
@@ -36,7 +36,7 @@ def choose_exam(settings: Settings) -> Exam | None:
 def read_exam(info: ModelInfo, exam: Exam, settings: Settings) -> np.ndarray:
     """What a model answers, `(N, 10)`; tells what takes seconds the first time. Raises ModelUnavailable."""
     with st.spinner(f"{name_of(info.model_id)} reads {len(exam.images):,} images"):
-        return take_exam(info, exam, settings)
+        return wait_for(take_exam, info, exam, settings)
 
 
 def show_errors(info: ModelInfo, settings: Settings) -> None:

@@ -13,7 +13,7 @@ from digit_core.preprocessing import preprocess
 from digit_core.settings import read_settings
 from digit_core.strokes import place, sketch
 from digit_core.types import Drawing, ModelInfo, Prediction, name_of
-from pages._shared import Tile, percent, show_tiles, told_errors
+from pages._shared import Tile, percent, show_tiles, told_errors, wait_for
 
 VIEWS = {"ink": "Which ink", "alike": "Look-alikes", "changes": "What if", "replay": "Replay"}
 REPLAY_SIDE, REPLAY_PEN = 140, 9  # pixels
@@ -74,8 +74,8 @@ def _show_lookalikes(image: np.ndarray, info: ModelInfo, answer: Prediction) -> 
     """The digits that the network finds most like the drawing."""
     settings = read_settings()
     with st.spinner("Looking through thousands of digits, which are drawn the first time", show_time=True):
-        album = load_album(settings)  # no progress is told, for then whoever draws on would break it off
-        found = find_lookalikes(share_classifier(info, settings), image, album)
+        album = wait_for(load_album, settings)
+        found = wait_for(find_lookalikes, share_classifier(info, settings), image, album)
     if not len(found.images):
         st.caption(f"{name_of(answer.model_id)} finds nothing in it that digits have: none is like it.")
         return

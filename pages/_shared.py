@@ -5,11 +5,12 @@ import html
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from time import monotonic
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 import streamlit as st
@@ -27,6 +28,11 @@ CANVAS_SIDE = 288  # pixels: fits a phone that is 320 wide
 MINUTES = "YYYY-MM-DD HH:mm"  # of times in tables
 HASTE = 0.5  # seconds after what a press did: another one so soon belongs to it
 TILE_MARGIN = 12  # pixels wider than a picture, which its caption may take
+GLANCE_S = 0.05  # between two looks at whether somebody has gone on
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_aside = ThreadPoolExecutor(32, "aside")
 
 
 @contextmanager
@@ -38,6 +44,17 @@ def told_errors(do: Callable[[str], None] | None = None) -> Iterator[None]:
         if isinstance(error, FeedbackUnavailable):
             forget_store(read_settings().database_url)  # opened again, it makes the tables that a new file lacks
         (do or tell)(str(error))
+
+
+def wait_for(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Do aside what takes seconds and is kept: whoever goes on meanwhile does not wait, and it is finished nonetheless.
+
+    Returns what the work returns, and raises what it raises.
+    """
+    future = _aside.submit(work, *args, **kwargs)
+    while not wait([future], GLANCE_S).done:
+        st.session_state.get("anything")  # wherever a script asks for state, Streamlit may end it for the next rerun
+    return future.result()
 
 
 def kept_errors() -> AbstractContextManager[None]:

@@ -15,7 +15,7 @@ from pages._model import show_model
 from pages._models_compared import MOST_COMPARED, compare_models
 from pages._run import follow_link
 from pages._run_actions import show_outcome
-from pages._shared import MINUTES, told_errors
+from pages._shared import MINUTES, told_errors, wait_for
 
 STEP_S, LONG_STEP_S = 1.0, 30.0  # in which models take the exam, before the page is shown
 FEW = 3  # damaged models, whose sentences are shown unasked
@@ -54,7 +54,7 @@ def examine(infos: list[ModelInfo], exam: Exam) -> tuple[dict[str, Marks], dict[
             found = find_marks(info, exam, settings)
             if found is None and time.monotonic() < end:
                 bar.progress(len(marks) / len(infos), f"{name_of(info.model_id)} reads the stress drawings")
-                take_exam(info, exam, settings)
+                wait_for(take_exam, info, exam, settings)
                 found = find_marks(info, exam, settings)
             if found:
                 marks[info.model_id] = found
@@ -122,7 +122,7 @@ with told_errors():
         close_image()
     state.looked_at = [model_id for model_id in state.get("looked_at", []) if model_id in ids]
     with st.spinner("Drawing the stress drawings"):
-        stress = load_exam("stress", settings)
+        stress = wait_for(load_exam, "stress", settings)
     marks, broken = examine(infos, stress)
     sound = [info for info in infos if info.model_id not in broken]
     ids = [info.model_id for info in sound]

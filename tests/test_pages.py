@@ -3,6 +3,7 @@
 import ast
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from digit_core.settings import ROOT
 
@@ -22,3 +23,27 @@ def test_what_is_painted_is_described_for_who_does_not_see_it(call):
 
 def test_there_is_something_painted():
     assert len(CALLS) > 15
+
+
+def test_a_page_waits_for_what_is_done_aside_and_tells_of_what_that_fails():
+    def page():
+        import time
+
+        import streamlit as st
+
+        from digit_core.errors import DataUnavailable
+        from pages._shared import told_errors, wait_for
+
+        def work(seconds, problem=None):
+            time.sleep(seconds)
+            if problem:
+                raise DataUnavailable(problem)
+            return "done"
+
+        with told_errors():
+            st.text(wait_for(work, 0.2))
+            wait_for(work, 0.2, problem="There is none.")
+
+    app = AppTest.from_function(page).run()
+    assert [text.value for text in app.text] == ["done"]
+    assert [error.value for error in app.error] == ["There is none."]

@@ -42,9 +42,9 @@ def test_drawing_and_what_is_read_of_it(visit, handwriting, judge, screen):
     visitor = visit(**screen)
     judge(visitor)
     judge(visitor.draw(handwriting[7]).sees(7))
-    for view in ("Which ink", "Look-alikes", "What if", "Replay"):
+    for view, key in {"Which ink": "ink", "Look-alikes": "alike", "What if": "changes", "Replay": "replay"}.items():
         visitor.page.locator(".st-key-inside").get_by_text(view, exact=True).click()
-        expect(visitor.page.locator(".st-key-see_inside img").first).to_be_visible()
+        expect(visitor.page.locator(f".st-key-inside_{key} img").first).to_be_visible()
         judge(visitor)
     visitor.page.locator(".st-key-correct_1 button").click()
     expect(visitor.page.get_by_text("Logged")).to_be_visible()

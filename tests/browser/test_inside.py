@@ -1,7 +1,10 @@
 """Why a drawing was read so, as people look into it."""
 
 import pytest
+from live import run_server
 from visitor import PHONE, expect
+
+from digit_core.bank import BANK_FILE
 
 VIEWS = {"Which ink": ("ink", 2), "Look-alikes": ("alike", 6), "What if": ("changes", 9), "Replay": ("replay", 1)}
 
@@ -47,3 +50,18 @@ def test_a_replay_is_moved_by_the_keyboard(visit, handwriting):
     visitor.page.get_by_role("slider", name="Drawn so far").press("ArrowLeft")
     expect(picture).not_to_have_attribute("alt", whole)
     assert (picture.get_attribute("alt") or "").startswith("Step ")
+
+
+@pytest.mark.slow
+def test_whoever_goes_on_while_digits_are_drawn_to_look_through_does_not_wait(
+    visit, isolate, handwriting, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("DIGIT_LAB_MNIST", raising=False)  # else its digits are looked through
+    with run_server(tmp_path, isolate(tmp_path)) as server:
+        visitor = visit("/", server).draw_slowly(handwriting[7]).sees(7)
+        visitor.page.locator(".st-key-inside").get_by_text("Look-alikes", exact=True).click()
+        expect(visitor.page.get_by_text("Looking through thousands of digits")).to_be_visible()
+        visitor.follow("/guide")
+        assert not (server.settings.data / BANK_FILE).exists()
+        assert visitor.leave() == []
+        server.process.kill()  # it would draw them to the end
