@@ -142,15 +142,18 @@ def lay_big(strokes: Strokes) -> Strokes:
     return lay(strokes, PEN, LARGE, corner=False)
 
 
+def as_strokes(pen: int, share: float, corner: bool = False, degrees: float = 0.0) -> Enter:
+    """How strokes come in: as they are, laid on the canvas."""
+
+    def enter(strokes: Strokes, rng: np.random.Generator) -> tuple[Drawing, np.ndarray]:
+        laid = lay(turn(strokes, np.radians(degrees)), pen, share, corner)
+        return Drawing(laid), sketch(laid, pen, SIDE)
+
+    return enter
+
+
 def conditions() -> Iterator[tuple[str, str, Enter]]:
     """Group, name, and how strokes come in: as a drawing, and as the picture that an app without strokes would have."""
-
-    def as_strokes(pen: int, share: float, corner: bool = False, degrees: float = 0.0) -> Enter:
-        def enter(strokes: Strokes, rng: np.random.Generator) -> tuple[Drawing, np.ndarray]:
-            laid = lay(turn(strokes, np.radians(degrees)), pen, share, corner)
-            return Drawing(laid), sketch(laid, pen, SIDE)
-
-        return enter
 
     def as_picture(pen: int, share: float, corner: bool = False, degrees: float = 0.0) -> Enter:
         def enter(strokes: Strokes, rng: np.random.Generator) -> tuple[Drawing, np.ndarray]:
@@ -182,13 +185,10 @@ def _smallest(pen: int) -> float:
 
 def hands() -> Iterator[tuple[str, Enter]]:
     """Name, and how strokes come in, big and centred, that other hands drew, or other devices told."""
+    big = as_strokes(PEN, LARGE)
 
     def by_hand(change: Change) -> Enter:
-        def enter(strokes: Strokes, rng: np.random.Generator) -> tuple[Drawing, np.ndarray]:
-            laid = lay_big(change(strokes, rng))
-            return Drawing(laid), sketch(laid, PEN, SIDE)
-
-        return enter
+        return lambda strokes, rng: big(change(strokes, rng), rng)
 
     for name, change in HANDS.items():
         yield name, by_hand(change)
