@@ -18,9 +18,10 @@ WIDEST = 0.4  # of the longest side that the strokes span: with a wider pen they
 BOLD, BOLD_PENS = 0.4, (0.25, 0.4)  # the share of pictures drawn as with a thumb, and their pens, of that side
 FEW = 12  # points: a stroke of fewer has no corners to cut, and no piece to spare
 SLOWEST = 6  # lines between the points that a device tells of a stroke, at least
-LEANING = (0, 0, 0, 0, 0, 0), (0.12, 0.12, 0.03, 0.2, 0.18, 0.25)
+UPRIGHT, LEANING = (0.0,) * 6, (0.12, 0.12, 0.03, 0.2, 0.18, 0.25)  # means and spreads for `lean`
 TREMOR = 0.01 * 5**0.5  # of the longest side
 JITTERED, JITTER = 0.25, 0.03  # how often a hand or a device shakes at each point, and its largest spread, of that side
+SAME_HAND = 0.5  # how far from how it wrote once a hand writes again, of how far another hand does
 WAVES = 3  # that bend the plane a drawing is written on
 JOINED, BROKEN, AGAIN = 0.08, 0.2, 0.04  # how often a pen is not lifted, or else skips, or else draws it all again
 SKIPS = 3  # of a pen that skips, at most
@@ -29,30 +30,31 @@ LATE = 0.06  # of the longest side: how much too late or too early a stroke star
 HOOKED, HOOK = 0.2, 0.05  # how often an end has a hook, and how long it is, of that side
 
 
-def vary(strokes: tuple[np.ndarray, ...], rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+def vary(strokes: tuple[np.ndarray, ...], rng: np.random.Generator, far: float = 1.0) -> tuple[np.ndarray, ...]:
     """Write a drawing again, as another hand on another day: slant, proportions, curvature, speed, tremor, gaps.
 
-    strokes: each `(K, 2)`, y down, in any unit. Returns as many strokes, or one less where the pen is not lifted, up to
-    `SKIPS` more where it skips, twice as many where it goes over them again; each `(K, 2) float64`, in a box of about
-    1 x 1 around the origin. Raises EmptyDrawing when there is no point.
+    strokes: each `(K, 2)`, y down, in any unit; far: how far from how they were written, and how often with a habit
+    that was not theirs, from 0 to 1, another hand's; `SAME_HAND` is for whoever wrote them. Returns as many strokes, or
+    one less where the pen is not lifted, up to `SKIPS` more where it skips, twice as many where it goes over them
+    again; each `(K, 2) float64`, in a box of about 1 x 1 around the origin. Raises EmptyDrawing when there is no point.
     """
     strokes = tuple(stroke for stroke in strokes if len(stroke))
     if not strokes:
         raise EmptyDrawing("There are no strokes to write again. Give some.")
-    varied = [_hurry(stroke, rng) for stroke in place(strokes, 1.0, (0.0, 0.0))]
-    if len(varied) > 1 and rng.random() < JOINED:
+    varied = [_hurry(stroke, far, rng) for stroke in place(strokes, 1.0, (0.0, 0.0))]
+    if len(varied) > 1 and rng.random() < far * JOINED:
         varied[:2] = [np.concatenate(varied[:2])]
-    elif rng.random() < BROKEN:
+    elif rng.random() < far * BROKEN:
         for _ in range(rng.integers(SKIPS) + 1):
             varied = _skip(varied, rng)
-    elif rng.random() < AGAIN:
+    elif rng.random() < far * AGAIN:
         varied += [stroke + rng.normal(0, OFF, 2) for stroke in varied]
     lengths = [len(stroke) for stroke in varied]
-    points = np.concatenate([_slip(stroke, rng) for stroke in varied])
-    points += np.repeat(rng.normal(0, OFF, (len(varied), 2)), lengths, axis=0)
-    points = lean(_wave(points, rng), LEANING, rng)
-    points += shake(len(points), TREMOR * np.exp(rng.normal(0, 0.5)), rng)
-    if rng.random() < JITTERED:
+    points = np.concatenate([_slip(stroke, far, rng) for stroke in varied])
+    points += np.repeat(rng.normal(0, far * OFF, (len(varied), 2)), lengths, axis=0)
+    points = lean(_wave(points, far, rng), (UPRIGHT, tuple(far * spread for spread in LEANING)), rng)
+    points += shake(len(points), far * TREMOR * np.exp(rng.normal(0, 0.5)), rng)
+    if rng.random() < far * JITTERED:
         points += rng.normal(0, rng.uniform(0, JITTER), points.shape)
     return tuple(np.split(points, np.cumsum(lengths)[:-1]))
 
@@ -105,11 +107,11 @@ def draw_on_canvas(
     return sketch(place(strokes, extent, (x, y)), max(1, round(pen)), SHEET)
 
 
-def _hurry(stroke: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _hurry(stroke: np.ndarray, far: float, rng: np.random.Generator) -> np.ndarray:
     """Cut corners as a fast hand does, and tell fewer points, as a slow device does: from all to few, log-uniformly."""
     if len(stroke) < FEW:
         return stroke
-    corners, step = rng.integers(0, 3), int(np.exp(rng.uniform(0, np.log(len(stroke) / SLOWEST))))
+    corners, step = rng.integers(0, 3), int(np.exp(rng.uniform(0, far * np.log(len(stroke) / SLOWEST))))
     for _ in range(corners):
         stroke[1:-1] = (stroke[:-2] + 2 * stroke[1:-1] + stroke[2:]) / 4
     return np.concatenate([stroke[:-1:step], stroke[-1:]])
@@ -126,22 +128,22 @@ def _skip(strokes: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarra
     return [*strokes[:longest], stroke[:start], stroke[end:], *strokes[longest + 1 :]]
 
 
-def _slip(stroke: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _slip(stroke: np.ndarray, far: float, rng: np.random.Generator) -> np.ndarray:
     """Start and end early or late, at times with a hook."""
     if len(stroke) < 4:
         return stroke
     stroke = stroke.copy()
     for end, inner in ((0, 3), (-1, -4)):
         away = stroke[end] - stroke[inner]
-        stroke[end] += rng.uniform(-LATE, LATE) * away / max(float(np.hypot(*away)), 1e-6)
-        if rng.random() < HOOKED:
+        stroke[end] += rng.uniform(-far * LATE, far * LATE) * away / max(float(np.hypot(*away)), 1e-6)
+        if rng.random() < far * HOOKED:
             stroke[end] += rng.normal(0, HOOK, 2)
     return stroke
 
 
-def _wave(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _wave(points: np.ndarray, far: float, rng: np.random.Generator) -> np.ndarray:
     """Bend the plane smoothly: a few long waves, each with a direction of its own."""
     waves = rng.normal(0, 4.0, (WAVES, 2))  # radians per box
     phases = rng.uniform(0, 2 * np.pi, WAVES)
-    heights = rng.normal(0, 0.025, (WAVES, 2))
+    heights = rng.normal(0, far * 0.025, (WAVES, 2))
     return points + np.sin(points @ waves.T + phases) @ heights

@@ -1,9 +1,9 @@
 """Guarded learning from what people said: their drawings among images of old, measured before and after.
 
 Who learns from corrections alone forgets the rest. So they are few among images of old: MNIST's, digits that the
-program draws, pen strokes (rehearsal, Robins 1995). Strokes are written again and again as another day's hand would,
-and the model keeps a part of its old weights. `python -m tests.benchmarks.learning` tells what that brings, and what of
-it the images of old alone do.
+program draws, pen strokes (rehearsal, Robins 1995). Strokes are written again and again as the same hand would on
+another day, and the model keeps a part of its old weights. `python -m tests.benchmarks.learning` tells what that
+brings, and what of it the images of old alone do.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from digit_core.datasets import (
 )
 from digit_core.errors import DataUnavailable, EmptyDrawing, InvalidConfig
 from digit_core.feedback import FeedbackStore
-from digit_core.handwriting import enter_image, vary
+from digit_core.handwriting import SAME_HAND, enter_image, vary
 from digit_core.measuring import Labelled, Read
 from digit_core.model_store import load_info
 from digit_core.pen_digits import find_pen_digits
@@ -259,7 +259,7 @@ def _write_again(entry: Feedback, rng: np.random.Generator) -> np.ndarray:
     if not entry.drawing.strokes:
         return entry.image  # the training changes it
     try:
-        return preprocess(Drawing(vary(entry.drawing.strokes, rng)))
+        return preprocess(Drawing(vary(entry.drawing.strokes, rng, SAME_HAND)))
     except EmptyDrawing:
         return entry.image
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from digit_core import handwriting
 from digit_core.errors import EmptyDrawing
-from digit_core.handwriting import EXTENTS, SHEET, SKIPS, SLOWEST, enter, vary
+from digit_core.handwriting import EXTENTS, SAME_HAND, SHEET, SKIPS, SLOWEST, enter, vary
 from digit_core.preprocessing import preprocess
 from digit_core.strokes import place, render
 from digit_core.synthetic import draw_digit
@@ -50,6 +50,24 @@ def test_another_hand_writes_the_same_digit_otherwise():
         strokes = draw_digit(digit, rng)
         likenesses.append(likeness(render(strokes), render(vary(strokes, rng))))
     assert 0.6 < np.median(likenesses) < 0.95
+
+
+def test_the_same_hand_writes_a_digit_more_alike_than_another():
+    rng = np.random.default_rng(0)
+    drawings = [draw_digit(digit, rng) for digit in list(range(10)) * 10]
+    same, other = (
+        [likeness(render(strokes), render(vary(strokes, rng, far))) for strokes in drawings] for far in (SAME_HAND, 1.0)
+    )
+    assert np.median(other) < np.median(same) < 0.99
+    assert np.mean(np.array(same) > other) > 0.7
+
+
+def test_the_same_hand_seldom_takes_up_another_s_habits():
+    skipped = [
+        np.mean([len(vary(LINES, np.random.default_rng(i), far)) != 2 for i in range(400)]) for far in (0, 0.5, 1)
+    ]
+    assert skipped[0] == 0
+    assert 0.3 < skipped[1] / skipped[2] < 0.7
 
 
 def rewritten(strokes, times=400):

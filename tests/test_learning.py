@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -23,6 +24,7 @@ from digit_core.learning import (
 )
 from digit_core.model_store import load_default, load_info
 from digit_core.settings import STARTERS, read_settings
+from digit_core.strokes import render
 from digit_core.tables import digest_of
 from digit_core.training import split_validation
 from digit_core.types import Comparison, Drawing
@@ -106,6 +108,20 @@ def test_corrections_are_written_again_and_are_few_among_images_of_old(plan, han
     assert len(images) == round((repeated + lessons.confirmed + 200 + 1_100) / (1 - config.validation_fraction))
     assert len(np.unique(images[:repeated], axis=0)) > 0.5 * repeated, "strokes are written anew each time"
     assert set(lessons.measured) >= {"test images of synthetic", "drawings entered in every way"}
+
+
+def test_a_lesson_is_written_again_as_one_hand_writes(plan, handwriting):
+    config, settings = plan
+    keep(*[drawn(digit, handwriting) for digit in range(2, 7)])
+    lessons = load_lessons(config, settings)
+    again = slice(1, lessons.learned * learning.MOST_REPEATS, 2)
+    likenesses = [
+        np.corrcoef(*(cv2.GaussianBlur(seen, (0, 0), 1.5).ravel() for seen in (image, render(handwriting[digit]))))[
+            0, 1
+        ]
+        for image, digit in zip(lessons.dataset.x_train[again], lessons.dataset.y_train[again], strict=True)
+    ]
+    assert 0.9 < np.median(likenesses) < 0.99
 
 
 def test_what_validates_is_what_no_base_has_learned_and_is_not_learned_now(plan):
