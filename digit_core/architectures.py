@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from digit_core.errors import InvalidConfig, TrainingUnavailable
-from digit_core.strokes import turn
+from digit_core.strokes import CENTRE, SIDE, turn
 from digit_core.types import Layer, TrainConfig
 
-SIDE, CLASSES = 28, 10
+CLASSES = 10
 FEATURES = 1_024  # of an image, at most, by which it is compared and judged
 STRAIGHT = 0.0, 0.0
 VIEWS = STRAIGHT, (8.0, 0.7), (-8.0, -0.7)  # how an image is looked at: degrees clockwise, pixels right and down
@@ -174,7 +174,7 @@ def _see(image: Any, degrees: float, shift: float) -> Any:
 
     if (degrees, shift) == STRAIGHT:
         return image
-    centre = SIDE / 2  # MNIST's centre of mass, counted from the first pixel's middle
+    centre = CENTRE - 0.5  # counted from the first pixel's middle
     places = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1).reshape(-1, 2)  # x and y
     (came_from,) = turn([places - centre - shift], -np.radians(degrees))
     came_from += centre

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from digit_core.architectures import CLASSES, SIDE, check_tensorflow, import_keras
+from digit_core.architectures import CLASSES, check_tensorflow, import_keras
 from digit_core.arrays import ARCHIVE_ERRORS
 from digit_core.errors import ModelUnavailable, TooLarge
 from digit_core.model_store import MAX_FILE_BYTES
+from digit_core.strokes import SIDE
 from digit_core.synthetic import draw_digits
 from digit_core.training import MAX_PARAMETERS, to_input
 

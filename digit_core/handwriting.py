@@ -25,16 +25,17 @@ SAME_HAND = 0.5  # how far from how it wrote once a hand writes again, of how fa
 WAVES = 3  # that bend the plane a drawing is written on
 JOINED, BROKEN, AGAIN = 0.08, 0.2, 0.04  # how often a pen is not lifted, or else skips, or else draws it all again
 SKIPS = 3  # of a pen that skips, at most
-OFF = 0.02  # of the longest side: how far off a stroke is put, or put again
+OFF = 0.02  # of the longest side: the spread of where a stroke is put, or put again
 LATE = 0.06  # of the longest side: how much too late or too early a stroke starts and ends, at most
-HOOKED, HOOK = 0.2, 0.05  # how often an end has a hook, and how long it is, of that side
+HOOKED, HOOK = 0.2, 0.05  # how often an end has a hook, and the spread of where it ends, of that side
 
 
 def vary(strokes: tuple[np.ndarray, ...], rng: np.random.Generator, far: float = 1.0) -> tuple[np.ndarray, ...]:
     """Write a drawing again, as another hand on another day: slant, proportions, curvature, speed, tremor, gaps.
 
-    strokes: each `(K, 2)`, y down, in any unit; far: how far from how they were written, and how often with a habit
-    that was not theirs, from 0 to 1, another hand's; `SAME_HAND` is for whoever wrote them. Returns as many strokes, or
+    strokes: each `(K, 2)`, y down, in any unit; far: how much of all this, from 0 to 1, another hand's; `SAME_HAND` is
+    for whoever wrote them. Habits (a pen that skips, hooks, shaking) come as much more seldom, and in full when they
+    come; corners are always cut as the speed wants. Returns as many strokes, or
     one less where the pen is not lifted, up to `SKIPS` more where it skips, twice as many where it goes over them
     again; each `(K, 2) float64`, in a box of about 1 x 1 around the origin. Raises EmptyDrawing when there is no point.
     """

@@ -118,13 +118,12 @@ def _adopt(path: Path, folder: Path, settings: Settings, brightest: int, on_prog
     on_progress("Fetching the images")
     dataset = _load_images(settings, on_progress)
     validation = dataset.x_train[-CALIBRATING:], dataset.y_train[-CALIBRATING:]
-    on_progress("Drawing digits and scribbles, and learning what is no digit")
+    on_progress("Drawing digits and scribbles, learning what is no digit, and converting the network")
     learned = dataset.x_train[:-CALIBRATING], dataset.y_train[:-CALIBRATING]
     bank = load_bank(settings)
     try:
         reader = make_reader(adapted, (STRAIGHT,))
         judge = learn_digit_score(reader, bank, *learned, [validation[0]])
-        on_progress("Converting the network")
         save_network(adapted, reader, judge, folder)
     except DigitError:
         raise

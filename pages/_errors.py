@@ -27,7 +27,7 @@ def choose_exam(settings: Settings) -> Exam | None:
         st.caption(f"MNIST is not on this machine, so its test images cannot be shown: these are drawings. {how}.")
     try:
         with st.spinner("Fetching the images"):
-            return wait_for(load_exam, name, settings)
+            return wait_for(lambda: load_exam(name, settings))
     except DataUnavailable as error:
         st.info(str(error), icon=":material/draw:")
         return None
@@ -36,7 +36,7 @@ def choose_exam(settings: Settings) -> Exam | None:
 def read_exam(info: ModelInfo, exam: Exam, settings: Settings) -> np.ndarray:
     """What a model answers, `(N, 10)`; tells what takes seconds the first time. Raises ModelUnavailable."""
     with st.spinner(f"{name_of(info.model_id)} reads {len(exam.images):,} images"):
-        return wait_for(take_exam, info, exam, settings)
+        return wait_for(lambda: take_exam(info, exam, settings))
 
 
 def show_errors(info: ModelInfo, settings: Settings) -> None:

@@ -27,7 +27,7 @@ from digit_core.presets import CONFIGS, PRESETS, find_preset, forecast
 from digit_core.settings import Settings
 from digit_core.training import check_config
 from digit_core.types import FOR_ANN, FOR_CNN, Architecture, Optimizer, Padding, Schedule, TrainConfig, name_of
-from pages._shared import estimate, percent, tell, told_errors
+from pages._shared import estimate, percent, tell, told_errors, wait_for
 
 IMAGES = {
     "mnist": "MNIST",
@@ -206,8 +206,12 @@ def _offer_mnist(settings: Settings) -> None:
 def _download(name: str, download: Callable[..., object], settings: Settings) -> None:
     """Fetch a data set and show the page anew; tell why, where that fails."""
     bar = st.progress(0.0, f"Downloading {name}")
+    shares = [0.0]
     with told_errors():
-        download(settings, lambda share: bar.progress(share, f"Downloading {name}: {percent(share, 0)}"))
+        wait_for(
+            lambda: download(settings, shares.append),
+            lambda: bar.progress(shares[-1], f"Downloading {name}: {percent(shares[-1], 0)}"),
+        )
         state.fetched = name
         st.rerun()
     bar.empty()

@@ -74,8 +74,8 @@ def _show_lookalikes(image: np.ndarray, info: ModelInfo, answer: Prediction) -> 
     """The digits that the network finds most like the drawing."""
     settings = read_settings()
     with st.spinner("Looking through thousands of digits, which are drawn the first time", show_time=True):
-        album = wait_for(load_album, settings)
-        found = wait_for(find_lookalikes, share_classifier(info, settings), image, album)
+        album = wait_for(lambda: load_album(settings))
+        found = wait_for(lambda: find_lookalikes(share_classifier(info, settings), image, album))
     if not len(found.images):
         st.caption(f"{name_of(answer.model_id)} finds nothing in it that digits have: none is like it.")
         return

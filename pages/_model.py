@@ -17,7 +17,7 @@ from digit_core.types import ModelInfo, name_of
 from pages._errors import show_errors
 from pages._form import tell_settings
 from pages._run_actions import offer_model_actions
-from pages._shared import switch, told_errors
+from pages._shared import switch, told_errors, wait_for
 
 VIEWS = {
     "errors": ":material/grid_on: Where it errs",
@@ -120,4 +120,4 @@ def _offer_files(info: ModelInfo, settings: Settings) -> None:
             )
             st.caption(words, width="content")
     with st.expander("The card"):
-        st.markdown(export_model(info, ".md", settings).decode())
+        st.markdown(wait_for(lambda: export_model(info, ".md", settings)).decode())

@@ -21,16 +21,17 @@ Action = Callable[[str, Settings], None]
 
 def start_run(config: TrainConfig, settings: Settings, name: str = "") -> str:
     """Start a run, which this session may stop, resume and delete. Takes and raises what `runs.start_run` does."""
+    own = _own_runs()
     run_id = runs.start_run(config, settings, name, session_id())
-    _own(run_id, settings)
+    own[run_id] = _stamp(run_id, settings)
     return run_id
 
 
 def start_sweep(configs: Sequence[TrainConfig], settings: Settings, name: str, prune: bool, time_s: float) -> Sweep:
     """Start a sweep, whose runs are this session's. Takes and raises what `sweeps.start_sweep` does."""
+    own = _own_runs()
     sweep = sweeps.start_sweep(configs, settings, name, session_id(), prune, time_s)
-    for run_id in sweep.run_ids:
-        _own(run_id, settings)
+    own |= {run_id: _stamp(run_id, settings) for run_id in sweep.run_ids}
     return sweep
 
 
@@ -50,8 +51,10 @@ def _stop_all(sweep: Sweep, settings: Settings) -> None:
         sweeps.stop_sweep(sweep, settings)
 
 
-def _own(run_id: str, settings: Settings) -> None:
-    state.setdefault("own_runs", {})[run_id] = _stamp(run_id, settings)
+def _own_runs() -> dict[str, int | None]:
+    """The runs that this session may change; asked for before one is added, for there a script may end."""
+    own: dict[str, int | None] = state.setdefault("own_runs", {})
+    return own
 
 
 def _stamp(run_id: str, settings: Settings) -> int | None:

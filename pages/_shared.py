@@ -2,15 +2,17 @@
 
 import base64
 import html
+import logging
 import re
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from time import monotonic
-from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import streamlit as st
@@ -30,9 +32,7 @@ HASTE = 0.5  # seconds after what a press did: another one so soon belongs to it
 TILE_MARGIN = 12  # pixels wider than a picture, which its caption may take
 GLANCE_S = 0.05  # between two looks at whether somebody has gone on
 
-P = ParamSpec("P")
 R = TypeVar("R")
-_aside = ThreadPoolExecutor(32, "aside")
 
 
 @contextmanager
@@ -46,15 +46,36 @@ def told_errors(do: Callable[[str], None] | None = None) -> Iterator[None]:
         (do or tell)(str(error))
 
 
-def wait_for(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Do aside what takes seconds and is kept: whoever goes on meanwhile does not wait, and it is finished nonetheless.
+def wait_for(work: Callable[[], R], meanwhile: Callable[[], object] = lambda: st.session_state.get("anything")) -> R:
+    """Do aside what takes seconds: whoever draws on or goes to another page does not wait, and it is finished
+    nonetheless. (A press within the same fragment waits, as Streamlit has it.) Not for callbacks, which it would cut
+    off.
 
-    Returns what the work returns, and raises what it raises.
+    work: calls nothing of Streamlit's; meanwhile: does, again and again, and there Streamlit may end the script for
+    the next. Returns what the work returns, and raises what it raises.
     """
-    future = _aside.submit(work, *args, **kwargs)
+    future: Future[R] = Future()
+
+    def do() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=do, name="aside", daemon=True).start()
     while not wait([future], GLANCE_S).done:
-        st.session_state.get("anything")  # wherever a script asks for state, Streamlit may end it for the next rerun
+        try:
+            meanwhile()
+        except BaseException:
+            future.add_done_callback(_tell_fault)
+            raise
     return future.result()
+
+
+def _tell_fault(future: Future[Any]) -> None:
+    """Tell the log of a fault that nobody waits for any more."""
+    if not isinstance(error := future.exception(), DigitError | None):
+        logging.getLogger(__name__).error("A fault aside", exc_info=error)
 
 
 def kept_errors() -> AbstractContextManager[None]:

@@ -12,7 +12,7 @@ from digit_core.selection import Selection
 from digit_core.settings import Settings
 from digit_core.types import name_of
 from pages._entries import KINDS
-from pages._shared import label_of, percent
+from pages._shared import label_of, percent, wait_for
 
 PAIRS = 10  # most often confused
 ENOUGH = 20  # drawings, to set confidence beside the share that was right
@@ -20,7 +20,7 @@ ENOUGH = 20  # drawings, to set confidence beside the share that was right
 
 def show_statistics(store: FeedbackStore, which: Selection, settings: Settings) -> None:
     """Everything that is counted of what is selected."""
-    stats = store.stats(which)
+    stats = wait_for(lambda: store.stats(which))
     with st.container(horizontal=True, key="totals"):
         st.metric("Judged", f"{stats.total:,}", border=True)
         st.metric("Read right", percent(stats.correct / stats.total) if stats.total else "–", border=True)

@@ -63,9 +63,10 @@ def keep(feedback_id: str, digit: int) -> None:
         drawing = Drawing(strokes)
         now, image = datetime.now(UTC), preprocess(drawing)
         entry = Feedback(feedback_id, now, session_id(), drawing, "canvas", image, (), digit, visitor())
+        collected, wanted = state.collected, state.wanted
         share_store(settings.database_url).add(entry)
-        state.collected.append(entry)
-        state.wanted.pop(0)
+        collected.append(entry)
+        wanted.pop(0)
         ask_anew()
 
 
@@ -87,10 +88,11 @@ def skip() -> None:
 def take_back() -> None:
     """Take the last drawing out again, and ask for it anew."""
     with kept_errors():
-        last = state.collected[-1]
+        collected, wanted = state.collected, state.wanted
+        last = collected[-1]
         share_store(settings.database_url).delete(last)
-        state.collected.pop()
-        state.wanted.insert(0, last.true_digit)
+        collected.pop()
+        wanted.insert(0, last.true_digit)
         ask_anew()
 
 

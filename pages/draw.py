@@ -173,17 +173,18 @@ def hide(fingerprint: str) -> None:
 def log(answered: Answered, digit: int | None) -> None:
     """Keep what the person said of the drawing on the screen."""
     fingerprint = fingerprint_of(answered[0])
+    said, unjudged = state.said, state.unjudged  # now: a script may end where it asks for state, which is too early
     feedback_id = state.feedback_ids.get(fingerprint)
-    if feedback_id and fingerprint not in state.said:
+    if feedback_id and fingerprint not in said:
         feedback = to_feedback(feedback_id, answered, digit)
         with kept_errors():
             store = share_store(settings.database_url)
-            if fingerprint in state.unjudged:
+            if fingerprint in unjudged:
                 store.change(replace(feedback, judged=False, true_digit=None), feedback)
-                state.unjudged.remove(fingerprint)
+                unjudged.remove(fingerprint)
             else:
                 store.add(feedback)
-            state.said[fingerprint] = feedback
+            said[fingerprint] = feedback
 
 
 def to_feedback(feedback_id: str, answered: Answered, digit: int | None) -> Feedback:
@@ -216,10 +217,11 @@ def _goes_on(before: Drawing, drawing: Drawing) -> bool:
 
 
 def take_back(fingerprint: str) -> None:
-    if said := state.said.get(fingerprint):
+    said, feedback_ids = state.said, state.feedback_ids
+    if feedback := said.get(fingerprint):
         with kept_errors():
-            share_store(settings.database_url).delete(said)
-            del state.said[fingerprint], state.feedback_ids[fingerprint]
+            share_store(settings.database_url).delete(feedback)
+            del said[fingerprint], feedback_ids[fingerprint]
 
 
 def ask_verdict(answered: Answered) -> None:

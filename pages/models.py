@@ -1,6 +1,7 @@
 """Models side by side: which reads best, in what they differ, where one errs; use one, take it out, delete it."""
 
 import time
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -54,7 +55,7 @@ def examine(infos: list[ModelInfo], exam: Exam) -> tuple[dict[str, Marks], dict[
             found = find_marks(info, exam, settings)
             if found is None and time.monotonic() < end:
                 bar.progress(len(marks) / len(infos), f"{name_of(info.model_id)} reads the stress drawings")
-                wait_for(take_exam, info, exam, settings)
+                wait_for(partial(take_exam, info, exam, settings))
                 found = find_marks(info, exam, settings)
             if found:
                 marks[info.model_id] = found
@@ -122,7 +123,7 @@ with told_errors():
         close_image()
     state.looked_at = [model_id for model_id in state.get("looked_at", []) if model_id in ids]
     with st.spinner("Drawing the stress drawings"):
-        stress = wait_for(load_exam, "stress", settings)
+        stress = wait_for(lambda: load_exam("stress", settings))
     marks, broken = examine(infos, stress)
     sound = [info for info in infos if info.model_id not in broken]
     ids = [info.model_id for info in sound]

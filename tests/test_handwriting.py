@@ -104,6 +104,19 @@ def test_a_drawing_is_gone_over_again_nearly_where_it_was(only):
             assert len(first) == len(second)
 
 
+def test_some_drawings_are_gone_over_again():
+    lengths = [[len(stroke) for stroke in again] for again in rewritten(LINES, 800)]
+    assert 0.015 < np.mean([len(each) == 4 and each[:2] == each[2:] for each in lengths]) < 0.05
+
+
+def test_what_is_not_far_is_as_it_was():
+    turn = np.linspace(0, np.pi, 96)
+    (stroke,) = place((np.stack([np.cos(turn), np.sin(turn)], axis=1),), 1.0, (0.0, 0.0))
+    for seed in range(100):
+        (again,) = vary((stroke,), np.random.default_rng(seed), far=0)
+        np.testing.assert_allclose(again, stroke, atol=0.002)  # corners are cut
+
+
 def test_some_hands_shake_at_each_point(only):
     def measure_bends(name):
         only(name)

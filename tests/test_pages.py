@@ -1,6 +1,7 @@
 """What holds of every page alike."""
 
 import ast
+import time
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -27,6 +28,7 @@ def test_there_is_something_painted():
 
 def test_a_page_waits_for_what_is_done_aside_and_tells_of_what_that_fails():
     def page():
+        import threading
         import time
 
         import streamlit as st
@@ -38,12 +40,34 @@ def test_a_page_waits_for_what_is_done_aside_and_tells_of_what_that_fails():
             time.sleep(seconds)
             if problem:
                 raise DataUnavailable(problem)
-            return "done"
+            return threading.current_thread().name
 
         with told_errors():
-            st.text(wait_for(work, 0.2))
-            wait_for(work, 0.2, problem="There is none.")
+            st.text(wait_for(lambda: work(0.2), lambda: st.caption("wait")))
+            wait_for(lambda: work(0.2, "There is none."))
 
     app = AppTest.from_function(page).run()
-    assert [text.value for text in app.text] == ["done"]
+    assert [text.value for text in app.text] == ["aside"] and len(app.caption) > 1
     assert [error.value for error in app.error] == ["There is none."]
+
+
+def test_a_fault_in_what_nobody_waits_for_any_more_is_in_the_log(caplog):
+    def page():
+        import time
+
+        import streamlit as st
+
+        from pages._shared import wait_for
+
+        def fail():
+            time.sleep(0.2)
+            raise ZeroDivisionError
+
+        wait_for(fail, st.stop)
+
+    assert not AppTest.from_function(page).run().exception
+    end = time.monotonic() + 10
+    while not (faults := [record.exc_info[0] for record in caplog.records if record.exc_info]):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert faults == [ZeroDivisionError]
