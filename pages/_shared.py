@@ -30,7 +30,7 @@ CANVAS_SIDE = 288  # pixels: fits a phone that is 320 wide
 MINUTES = "YYYY-MM-DD HH:mm"  # of times in tables
 HASTE = 0.5  # seconds after what a press did: another one so soon belongs to it
 TILE_MARGIN = 12  # pixels wider than a picture, which its caption may take
-GLANCE_S = 0.05  # between two looks at whether somebody has gone on
+GLANCE_S = 0.1  # between two looks at whether somebody has gone on
 
 R = TypeVar("R")
 
