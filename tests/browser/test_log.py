@@ -24,9 +24,9 @@ def test_a_misread_drawing_is_shown_corrected_deleted_and_brought_back(visit, ha
     expect(visitor.page.get_by_text("Logged")).to_be_visible()
     visitor.follow("/feedback").choose("Drawings").press("Open")
     expect(visitor.page.get_by_text("CNN read 7")).to_be_visible()
-    images = visitor.page.locator("img[alt*=drawing]").all()
-    assert len(images) == 2
-    for image in images:
+    images = visitor.page.locator("img[alt*=drawing]")
+    expect(images).to_have_count(2)
+    for image in images.all():
         expect(image).to_have_js_property("complete", True)
         expect(image).not_to_have_js_property("naturalWidth", 0)
     visitor.press("1")
